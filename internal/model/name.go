@@ -4,6 +4,7 @@
 package model
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -218,4 +219,19 @@ func isLDH(l string) bool {
 		}
 	}
 	return true
+}
+
+// CompareNames orders names canonically (RFC 4034 section 6.1): by their labels as
+// octets, the rightmost first, so that a name comes just before those below it.
+func CompareNames(a, b Name) int {
+	if a == b {
+		return 0
+	}
+	return slices.Compare(a.reversed(), b.reversed())
+}
+
+func (n Name) reversed() []string {
+	labels := n.Labels()
+	slices.Reverse(labels)
+	return labels
 }

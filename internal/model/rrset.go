@@ -71,29 +71,6 @@ func ParseRRset(t uint16, ttl uint32, rdata []string) (RRset, error) {
 	return NewRRset(rrs)
 }
 
-func parseRR(t uint16, ttl uint32, text string) (dns.RR, error) {
-	if strings.ContainsAny(text, "\n\r") {
-		return nil, errText("a record is one line")
-	}
-	p := dns.NewZoneParser(strings.NewReader(". "+strconv.FormatUint(uint64(ttl), 10)+" IN "+TypeName(t)+" "+text+"\n"), ".", "")
-	p.SetIncludeAllowed(false)
-	rr, ok := p.Next()
-	if err := p.Err(); err != nil {
-		return nil, errText("it does not parse as " + TypeName(t) + " data")
-	}
-	if !ok || rr.Header().Rrtype != t {
-		return nil, errText("it does not parse as " + TypeName(t) + " data")
-	}
-	if _, more := p.Next(); more || p.Err() != nil {
-		return nil, errText("a value is one record")
-	}
-	return rr, nil
-}
-
-type errText string
-
-func (e errText) Error() string { return string(e) }
-
 // NewRRset makes a set of records of one type. The TTL is the smallest of theirs.
 // Errors are of kind Invalid.
 func NewRRset(rrs []dns.RR) (RRset, error) {
@@ -121,46 +98,6 @@ func NewRRset(rrs []dns.RR) (RRset, error) {
 	return set, nil
 }
 
-func rdataOf(rr dns.RR) ([]byte, error) {
-	h := rr.Header()
-	bad := func(why string) error {
-		return E(Invalid, "read record", strings.Join(strings.Fields(rr.String()), " ")).In("rdata").Because(why)
-	}
-	if !IsDataType(h.Rrtype) {
-		return nil, bad("it is not a type of stored data")
-	}
-	buf := make([]byte, dns.Len(rr)+64)
-	off, err := dns.PackRR(rr, buf, 0, nil, false)
-	if err != nil {
-		return nil, bad("the data does not fit its type")
-	}
-	_, start, err := dns.UnpackDomainName(buf, 0)
-	if err != nil {
-		return nil, bad("the owner is no domain name")
-	}
-	data := slices.Clone(buf[start+10 : off]) // type, class, TTL, RDLENGTH: 10 octets
-	if len(data) == 0 && h.Rrtype != dns.TypeAPL && h.Rrtype != dns.TypeNULL {
-		return nil, bad("there is no data after the type")
-	}
-	// What we store we must be able to read again: for every replica, forever.
-	if _, err := unpackRData(h.Rrtype, ".", 0, data); err != nil {
-		return nil, bad("the data does not fit its type")
-	}
-	return data, nil
-}
-
-func unpackRData(t uint16, owner string, ttl uint32, data []byte) (dns.RR, error) {
-	h := dns.RR_Header{Name: owner, Rrtype: t, Class: dns.ClassINET, Ttl: ttl, Rdlength: uint16(len(data))}
-	rr, off, err := dns.UnpackRRWithHeader(h, data, 0)
-	if err != nil {
-		return nil, err
-	}
-	if off != len(data) {
-		return nil, errText("octets left over after the data")
-	}
-	return rr, nil
-}
-
 // RRs unpacks the set for an owner in presentation format. The records are the
 // caller's to change. Errors are of kind Invalid: a set that was checked by
 // NewRRset or Check has none.
@@ -182,19 +119,21 @@ func (s RRset) Check() error {
 	if !IsDataType(s.Type) || len(s.Data) == 0 || s.TTL > MaxTTL {
 		return E(Invalid, "check record set", TypeName(s.Type)).Because("its type, TTL or number of records is out of range")
 	}
-	_, err := s.RRs(".")
-	return err
+	for _, d := range s.Data {
+		if err := checkRData(s.Type, d); err != nil {
+			return E(Invalid, "check record set", TypeName(s.Type)).In("rdata").Because(err.Error())
+		}
+	}
+	return nil
 }
 
-// Text is the RDATA of each record in presentation format.
+// Text is the RDATA of each record in presentation format, which ParseRRset turns
+// into the same data; where the type has no format of its own that does, in that of
+// RFC 3597.
 func (s RRset) Text() []string {
-	rrs, err := s.RRs(".")
-	if err != nil {
-		return nil
-	}
-	text := make([]string, len(rrs))
-	for i, rr := range rrs {
-		text[i] = strings.TrimPrefix(rr.String(), rr.Header().String())
+	text := make([]string, len(s.Data))
+	for i, d := range s.Data {
+		text[i] = textOf(s.Type, d)
 	}
 	return text
 }

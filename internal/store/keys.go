@@ -70,6 +70,21 @@ func (k keys) request(principal, id string) string {
 	return k.requests() + escape(principal) + "/" + escape(id)
 }
 
+// of builds the key that parse reads as n.
+func (k keys) of(n model.Key) string {
+	switch n.Kind {
+	case model.ZoneKey:
+		return k.zone(n.Zone)
+	case model.NameKey:
+		return k.name(n.Zone, n.Generation, n.Name)
+	case model.ZoneRevKey:
+		return k.rev(n.Zone)
+	case model.AllRevKey:
+		return k.revAll()
+	}
+	panic("store: a key of no known kind") // it can only come from a program
+}
+
 // parse reads a key under dns(); ok is false for keys of no kind known here.
 func (k keys) parse(key string) (model.Key, bool, error) {
 	rest, in := strings.CutPrefix(key, k.dns())

@@ -1,0 +1,76 @@
+// Command signpost answers one question: how does a person or a script tell a
+// Signpost control service what they want? It reads flags, makes one gRPC call and
+// prints the answer; it decides nothing that the service decides.
+//
+// It exits with 0 when the thing is done, 1 when it was refused or failed, and 2
+// when it was asked for in a way that cannot be understood.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+const (
+	done   = 0
+	failed = 1
+	misuse = 2
+)
+
+func main() { os.Exit(execute()) }
+
+func execute() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, &cli{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv}, os.Args[1:])
+}
+
+// cli is one run of the command: where it reads and writes, and its global flags.
+type cli struct {
+	in          io.Reader
+	out, errOut io.Writer
+	getenv      func(string) string
+
+	server, ca, output string
+	quiet              bool
+}
+
+func run(ctx context.Context, c *cli, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.errOut)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return done
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		fmt.Fprintln(c.errOut, "signpost: "+oneLine(err.Error()))
+		return failed
+	}
+	fmt.Fprintln(c.errOut, "signpost: "+oneLine(err.Error())+"; see "+cmd.CommandPath()+" --help")
+	return misuse
+}
+
+// failure is an error met while doing what was understood; every other one is
+// misuse.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// badUsage is what is wrong with a command line or the environment, found only
+// when the command was under way.
+type badUsage string
+
+func (b badUsage) Error() string { return string(b) }
+
+func oneLine(s string) string { return clean(strings.Join(strings.Fields(s), " ")) }

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	pb "signpost/proto/signpost/v1"
+)
+
+func (c *cli) status() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "status [FQDN]", Short: "Show how the service is, or what a name answers and which name servers say so",
+		Args: takes(0, 1), ValidArgsFunction: c.hostNames,
+	}
+	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
+		in := &pb.GetStatusRequest{}
+		if len(args) == 1 {
+			in.Fqdn = args[0]
+		}
+		st, err := s.GetStatus(ctx, in)
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return c.printJSON(st)
+		}
+		return c.printStatus(s.url, in.Fqdn, st)
+	})
+	return cmd
+}
+
+func (c *cli) printStatus(url, fqdn string, st *pb.ServerStatus) error {
+	if fqdn == "" {
+		return table(c.out, [][]string{
+			{"server", url},
+			{"version", st.GetVersion()},
+			{"etcd", fmt.Sprintf("cluster %s, revision %d, %s", st.GetClusterId(), st.GetRevision(), database(st))},
+			{"zones", strconv.Itoa(int(st.GetZones()))},
+		})
+	}
+	if h := st.GetHost(); h != nil {
+		if err := table(c.out, hostRows(h)); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(c.out, clean(fqdn)+" is no host")
+	}
+	if sets := st.GetRecordSets(); len(sets) > 0 {
+		fmt.Fprintln(c.out)
+		if err := table(c.out, c.titled(recordRows(sets))); err != nil {
+			return err
+		}
+	}
+	if servers := st.GetNameServers(); len(servers) > 0 {
+		fmt.Fprintln(c.out)
+		return c.visibility(servers)
+	}
+	return nil
+}
+
+func database(st *pb.ServerStatus) string {
+	const mib = 1 << 20
+	size := fmt.Sprintf("%.1f MiB", float64(st.GetDatabaseBytes())/mib)
+	if quota := st.GetDatabaseQuotaBytes(); quota > 0 {
+		size += fmt.Sprintf(" of %d MiB", quota/mib)
+	}
+	return size
+}
+
+func (c *cli) whoami() *cobra.Command {
+	cmd := &cobra.Command{Use: "whoami", Short: "Show who the service takes you for", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions}
+	cmd.RunE = c.does(func(ctx context.Context, s *service, _ []string) error {
+		who, err := s.WhoAmI(ctx, &pb.WhoAmIRequest{})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return c.printJSON(who)
+		}
+		if who.GetPrincipal() == "" {
+			fmt.Fprintln(c.out, clean(who.GetKind()))
+			return nil
+		}
+		fmt.Fprintf(c.out, "%s (%s)\n", clean(who.GetPrincipal()), clean(who.GetKind()))
+		return nil
+	})
+	return cmd
+}
+
+func (c *cli) audit() *cobra.Command {
+	in := &pb.ListAuditRecordsRequest{}
+	var limit int
+	cmd := &cobra.Command{
+		Use: "audit", Short: "Show who changed what, the newest first", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
+		Example: "  signpost audit --host www.fedcloud.test",
+	}
+	f := cmd.Flags()
+	f.StringVar(&in.Fqdn, "host", "", "only changes of this name")
+	f.StringVar(&in.Zone, "zone", "", "only changes in this zone")
+	f.IntVarP(&limit, "limit", "n", 50, "how many at most; 0 is all")
+	_ = cmd.RegisterFlagCompletionFunc("host", c.hostNames)
+	_ = cmd.RegisterFlagCompletionFunc("zone", c.zoneNames)
+	cmd.RunE = c.does(func(ctx context.Context, s *service, _ []string) error {
+		if limit < 0 {
+			return badUsage("--limit: it must not be less than 0")
+		}
+		all := &pb.ListAuditRecordsResponse{}
+		for more := true; more; {
+			in.PageSize = pageSize
+			if limit > 0 {
+				in.PageSize = int32(min(pageSize, limit-len(all.Records)))
+			}
+			page, err := s.ListAuditRecords(ctx, in)
+			if err != nil {
+				return err
+			}
+			all.Records = append(all.Records, page.GetRecords()...)
+			in.PageToken = page.GetNextPageToken()
+			more = in.PageToken != "" && (limit == 0 || len(all.Records) < limit)
+		}
+		if c.json() {
+			return c.printJSON(all)
+		}
+		return table(c.out, c.titled(auditRows(all.GetRecords())))
+	})
+	return cmd
+}
+
+func auditRows(records []*pb.AuditRecord) [][]string {
+	rows := [][]string{{"TIME", "REVISION", "WHO", "FROM", "ACTION", "NAME", "CHANGE"}}
+	for _, r := range records {
+		change := r.GetDetail()
+		if r.GetBefore() != "" || r.GetAfter() != "" {
+			change = strings.TrimSpace(change + " " + orDash(r.GetBefore()) + " -> " + orDash(r.GetAfter()))
+		}
+		rows = append(rows, []string{
+			when(r.GetTime()), strconv.FormatInt(r.GetRevision(), 10), orDash(r.GetPrincipal()), orDash(r.GetSource()),
+			r.GetAction(), first(r.GetName(), r.GetZone(), "-"), change,
+		})
+	}
+	return rows
+}
+
+func (c *cli) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of this command", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(*cobra.Command, []string) error {
+			if c.json() {
+				return json.NewEncoder(c.out).Encode(map[string]string{"version": ownVersion(), "go": runtime.Version()})
+			}
+			fmt.Fprintln(c.out, "signpost", ownVersion(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+			return nil
+		},
+	}
+}
+
+func ownVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

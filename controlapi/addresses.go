@@ -1,0 +1,119 @@
+package controlapi
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// SetAddresses changes a host's addresses of the families that the request
+// mentions.
+func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) (out *pb.SetAddressesResponse, err error) {
+	c, err := s.authorize(ctx, access.SetAddresses, at(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	given, err := mentioned(in)
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.SetAddressesResponse, error) {
+		z, old, err := p.host(name, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		if err := checkAddresses(z, "addresses", given); err != nil {
+			return nil, err
+		}
+		addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
+		if len(addrs) > maxAddresses {
+			return nil, model.E(model.Invalid, "set addresses of", name.Text()).In("addresses").Because("the host would have more than 16")
+		}
+		next, err := p.withAddresses(old, addrs)
+		if err != nil {
+			return nil, err
+		}
+		if next.Data != old.Data {
+			p.zone = z
+			p.PutName(z, name, next.Data)
+			p.PutHost(z, name, next.Host)
+			p.record(z.Name, name, "", addressText(old.Data.Host.Addresses()), addressText(addrs))
+		}
+		return &pb.SetAddressesResponse{Host: hostMessage(z, next), Change: &pb.Change{}}, nil
+	})
+}
+
+// withAddresses is the host with these addresses; the host itself when it has
+// them already.
+func (p *plan) withAddresses(old store.Named, addrs []netip.Addr) (store.Named, error) {
+	if slices.Equal(old.Data.Host.Addresses(), addrs) {
+		return old, nil
+	}
+	number, err := p.NewNumber()
+	if err != nil {
+		return old, err
+	}
+	data, h, control := *old.Data, *old.Data.Host, *old.Host
+	data.Host = &h
+	setAddresses(&h, &control, addrs, number, p.call.s.now().UTC().Truncate(time.Second))
+	if why := conflict(old.Name, &data); why != "" {
+		return old, model.E(model.Precondition, "set addresses of", old.Name.Text()).In("addresses").Because(why).
+			Hint("delete that record set first")
+	}
+	return store.Named{Name: old.Name, Data: &data, Host: &control}, nil
+}
+
+// mentioned is the addresses that a request gives. Errors are of kind Invalid.
+func mentioned(in *pb.SetAddressesRequest) ([]netip.Addr, error) {
+	addrs, err := parseAddresses("addresses", in.GetAddresses())
+	if err != nil {
+		return nil, err
+	}
+	bad := func(field, why string) ([]netip.Addr, error) {
+		return nil, model.E(model.Invalid, "set addresses of", in.GetFqdn()).In(field).Because(why)
+	}
+	switch {
+	case in.GetClearIpv4() && len(family(addrs, true)) > 0:
+		return bad("clear_ipv4", "there is an IPv4 address in addresses, too")
+	case in.GetClearIpv6() && len(family(addrs, false)) > 0:
+		return bad("clear_ipv6", "there is an IPv6 address in addresses, too")
+	case len(addrs) == 0 && !in.GetClearIpv4() && !in.GetClearIpv6():
+		return bad("addresses", "there is none, and no family to clear")
+	}
+	return addrs, nil
+}
+
+// replaceFamilies is old with the families that occur in given replaced, and those
+// to be cleared taken out.
+func replaceFamilies(old, given []netip.Addr, clear4, clear6 bool) []netip.Addr {
+	v4, v6 := family(given, true), family(given, false)
+	if len(v4) == 0 && !clear4 {
+		v4 = family(old, true)
+	}
+	if len(v6) == 0 && !clear6 {
+		v6 = family(old, false)
+	}
+	return model.NormalizeAddresses(slices.Concat(v4, v6))
+}
+
+func family(addrs []netip.Addr, v4 bool) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range addrs {
+		if a.Is4() == v4 {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+

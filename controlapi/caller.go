@@ -1,0 +1,115 @@
+package controlapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+)
+
+// Caller is what came with a call besides its request. The way in fills it; a
+// call without one is nobody's.
+type Caller struct {
+	Authorization string     // the header's value as it came: "Basic …", "Bearer …" or ""
+	Source        netip.Addr // the client's address
+	UserAgent     string
+	LogID         string        // joins the log lines and audit records of one request; empty: one is made
+	RequestID     string        // makes a repeated change have one effect
+	WaitVisible   bool          // a change returns when the name servers serve it
+	WaitTimeout   time.Duration // the longest wait; 0: 10 s, which is also the most
+}
+
+type callerKey struct{}
+
+// WithCaller is ctx with the caller of the service's methods in it.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+func callerOf(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	if c.LogID == "" {
+		var b [8]byte
+		rand.Read(b[:])
+		c.LogID = hex.EncodeToString(b[:])
+	}
+	return c
+}
+
+// credential is what an Authorization header claims, before any look-up. The zero
+// credential claims nothing.
+type credential struct {
+	secret access.Secret
+	host   model.Name // whose secret it is said to be
+}
+
+// parseAuthorization reads an Authorization header: a token as Bearer, a token as
+// the password of Basic with any user, or a host's name and secret as Basic.
+// Errors are of kind Unauthenticated.
+func parseAuthorization(header string) (credential, error) {
+	if header == "" {
+		return credential{}, nil
+	}
+	scheme, rest, _ := strings.Cut(header, " ")
+	user, secret := "", strings.TrimSpace(rest)
+	switch strings.ToLower(scheme) {
+	case "bearer":
+	case "basic":
+		raw, err := base64.StdEncoding.DecodeString(secret)
+		if err != nil {
+			return credential{}, access.Wrong()
+		}
+		user, secret, _ = strings.Cut(string(raw), ":")
+	default:
+		return credential{}, access.Wrong()
+	}
+	parsed, err := access.ParseSecret(secret)
+	if err != nil {
+		return credential{}, err
+	}
+	if parsed.Kind == access.Admin {
+		return credential{secret: parsed}, nil
+	}
+	host, err := model.ParseHostName("user", user)
+	if err != nil {
+		return credential{}, access.Wrong()
+	}
+	return credential{secret: parsed, host: host}, nil
+}
+
+// identify looks the credential up: whoever commits what was decided on it has
+// compared it. Errors: Unauthenticated, the same for an unknown host and a wrong
+// secret; Unavailable before any verdict.
+func (c credential) identify(tx *store.Tx) (access.Principal, error) {
+	switch c.secret.Kind {
+	case access.Admin:
+		t, err := tx.Token(c.secret.Sum[:])
+		if err != nil {
+			return access.Principal{}, err
+		}
+		if t == nil || !t.Admin {
+			return access.Principal{}, access.Wrong()
+		}
+		return access.Principal{Kind: access.Admin, Token: t.ID}, nil
+	case access.HostSecret:
+		_, h, err := findHost(tx, c.host)
+		if model.KindOf(err) == model.NotFound && err != nil {
+			return access.Principal{}, access.Wrong()
+		}
+		if err != nil {
+			return access.Principal{}, err
+		}
+		if !c.secret.Is(h.Host.SecretHash) {
+			return access.Principal{}, access.Wrong()
+		}
+		return access.Principal{Kind: access.HostSecret, Host: c.host}, nil
+	}
+	return access.Principal{}, nil
+}

@@ -1,0 +1,186 @@
+package controlapi
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"signpost/internal/model"
+	"signpost/internal/store"
+)
+
+// Where a zone of ours is below another, the upper one holds its delegation: our
+// own name servers answer from the lower zone without it, but a secondary that has
+// only the upper one refers to it, and a question for its DS is not answered
+// NXDOMAIN. It follows the NS records of the lower zone; addresses of name servers
+// (glue) are those of the moment when it was written.
+
+// delegation is what an upper zone says of a lower one: its NS, the addresses of
+// those of its name servers that are inside it, and a DS that was there.
+func delegation(z *model.Zone, there *model.NameData, addrs func(model.Name) ([]netip.Addr, error)) (map[model.Name]*model.NameData, error) {
+	ns, _ := model.FindRRset(z.Apex, dns.TypeNS)
+	out := map[model.Name]*model.NameData{z.Name: {RRsets: []model.RRset{ns}}}
+	if there != nil {
+		if ds, ok := model.FindRRset(there.RRsets, dns.TypeDS); ok {
+			out[z.Name].RRsets = model.WithRRset(out[z.Name].RRsets, ds)
+		}
+	}
+	for _, text := range z.NS() {
+		name := model.NameOf(text)
+		if !name.In(z.Name) {
+			continue
+		}
+		list, err := addrs(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range addressSets(list, ns.TTL) {
+			if out[name] == nil {
+				out[name] = &model.NameData{}
+			}
+			out[name].RRsets = model.WithRRset(out[name].RRsets, s)
+		}
+	}
+	return out, nil
+}
+
+// upper is the zone of ours that a zone is below; nil when there is none.
+func upper(tx *store.Tx, z model.Name) (*model.Zone, error) {
+	parent, ok := z.Parent()
+	if !ok {
+		return nil, nil
+	}
+	above, err := tx.ZoneAbove(parent)
+	if err != nil && model.KindOf(err) == model.NotFound {
+		return nil, nil
+	}
+	return above, err
+}
+
+// delegate writes the delegation of z into the zone above it, if there is one.
+// Errors: Precondition when the zone above holds names that z would hide.
+func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) error {
+	above, err := upper(p.Tx, z.Name)
+	if above == nil || err != nil {
+		return err
+	}
+	path, err := p.Path(above, z.Name)
+	if err != nil {
+		return err
+	}
+	if cutAbove(path[1:]) {
+		return nil // the zone above says nothing there
+	}
+	below, err := p.Below(above, z.Name, 101)
+	if err != nil {
+		return err
+	}
+	if hidden := wouldHide(path[0], below); hidden != "" {
+		return model.E(model.Precondition, "create zone", z.Name.Text()).In("name").
+			Because("it would hide names of zone " + above.Name.Text() + ", " + hidden.Text() + " among them").
+			Hint("remove them there first")
+	}
+	want, err := delegation(z, path[0].Data, addrs)
+	if err != nil {
+		return err
+	}
+	for _, old := range below {
+		if want[old.Name] == nil && onlyAddresses(old.Data.RRsets) {
+			p.PutName(above, old.Name, nil)
+		}
+	}
+	return p.putNames(above, want)
+}
+
+// undelegate takes the delegation of a zone that goes out of the zone above.
+func (p *plan) undelegate(z *model.Zone) error {
+	above, err := upper(p.Tx, z.Name)
+	if above == nil || err != nil {
+		return err
+	}
+	path, err := p.Path(above, z.Name)
+	if err != nil {
+		return err
+	}
+	if !isCut(path[0].Data) {
+		return nil
+	}
+	gone := map[model.Name]*model.NameData{z.Name: nil}
+	for _, ns := range z.NS() {
+		if n := model.NameOf(ns); n.Below(z.Name) {
+			gone[n] = nil
+		}
+	}
+	return p.putNames(above, gone)
+}
+
+// lowerZones is what a new zone says of the zones of ours below it.
+func (p *plan) lowerZones(z *model.Zone) (map[model.Name]*model.NameData, error) {
+	all, err := p.ZonesBelow(z.Name)
+	if err != nil {
+		return nil, err
+	}
+	out := map[model.Name]*model.NameData{}
+	for _, name := range all {
+		if slices.ContainsFunc(all, func(other model.Name) bool { return name.Below(other) }) {
+			continue // that one delegates it
+		}
+		lower, err := p.Zone(name)
+		if err != nil {
+			return nil, err
+		}
+		d, err := delegation(lower, nil, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
+		if err != nil {
+			return nil, err
+		}
+		for n, data := range d {
+			out[n] = data
+		}
+	}
+	return out, nil
+}
+
+func (p *plan) putNames(z *model.Zone, names map[model.Name]*model.NameData) error {
+	for name, data := range names {
+		if _, err := p.Path(z, name); err != nil {
+			return err
+		}
+		p.PutName(z, name, data)
+	}
+	return nil
+}
+
+// isCut reports whether a name below an apex is a delegation.
+func isCut(d *model.NameData) bool {
+	if d == nil {
+		return false
+	}
+	_, ok := model.FindRRset(d.RRsets, dns.TypeNS)
+	return ok
+}
+
+// cutAbove reports whether one of the names is a delegation or a DNAME, which
+// hides what is below it.
+func cutAbove(path []store.Named) bool {
+	return slices.ContainsFunc(path, func(n store.Named) bool {
+		if n.Data == nil {
+			return false
+		}
+		_, dname := model.FindRRset(n.Data.RRsets, dns.TypeDNAME)
+		return dname || isCut(n.Data)
+	})
+}
+
+// wouldHide is a name that is answered now and would not be any more.
+func wouldHide(here store.Named, below []store.Named) model.Name {
+	switch {
+	case isCut(here.Data) || cutAbove([]store.Named{here}):
+		return ""
+	case here.Data != nil:
+		return here.Name
+	case len(below) > 0:
+		return below[0].Name
+	}
+	return ""
+}

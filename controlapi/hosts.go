@@ -1,0 +1,191 @@
+package controlapi
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// GetHost shows a host.
+func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.Host, err error) {
+	c, err := s.authorize(ctx, access.HostRead, at(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	err = s.store.Read(ctx, func(tx *store.Tx) error {
+		z, h, err := findHost(tx, name)
+		if err != nil {
+			return err
+		}
+		out = hostMessage(z, h)
+		return nil
+	})
+	return out, err
+}
+
+// UpdateHost changes what is kept of a host besides its addresses and secret.
+func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out *pb.UpdateHostResponse, err error) {
+	c, err := s.authorize(ctx, access.HostUpdate, at(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.UpdateHostResponse, error) {
+		z, old, err := p.host(name, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		h, data, control := *old.Data.Host, *old.Data, *old.Host
+		set(&h.Wildcard, in.Wildcard)
+		set(&h.TTL, in.Ttl)
+		set(&control.Comment, in.Comment)
+		if in.Ttl != nil {
+			if err := checkTTL(z, h.TTL); err != nil {
+				return nil, err
+			}
+		}
+		if h.Wildcard && !old.Data.Host.Wildcard {
+			if err := p.checkWildcard(z, name); err != nil {
+				return nil, err
+			}
+		}
+		data.Host = &h
+		next := store.Named{Name: name, Data: &data, Host: &control}
+		if before, after := describe(old), describe(next); before != after {
+			p.PutHost(z, name, &control)
+			if h.Wildcard != old.Data.Host.Wildcard || h.TTL != old.Data.Host.TTL {
+				p.zone = z
+				p.PutName(z, name, &data)
+			}
+			p.record(z.Name, name, "", before, after)
+		}
+		return &pb.UpdateHostResponse{Host: hostMessage(z, next), Change: &pb.Change{}}, nil
+	})
+}
+
+// host reads a host to be changed, and refuses another etag than it has.
+func (p *plan) host(name model.Name, given string) (*model.Zone, store.Named, error) {
+	z, h, err := findHost(p.Tx, name)
+	if err != nil {
+		return nil, h, err
+	}
+	return z, h, checkEtag(given, name.Text(), h.Data.ModRevision, h.Host.ModRevision)
+}
+
+// checkWildcard refuses to make a host a wildcard when the name "*" below it is
+// taken.
+func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
+	star, err := host.Child("*")
+	if err != nil {
+		return model.E(model.Invalid, "make wildcard", host.Text()).In("wildcard").Because("the host's name is too long for names below it")
+	}
+	path, err := p.Path(z, star)
+	if err != nil {
+		return err
+	}
+	if path[0].Data != nil {
+		return model.E(model.Precondition, "make wildcard", host.Text()).In("wildcard").
+			Because("there are records at " + star.Text()).Hint("delete them first")
+	}
+	return nil
+}
+
+// RotateSecret gives a host a new secret; the old one no longer works.
+func (s *Service) RotateSecret(ctx context.Context, in *pb.RotateSecretRequest) (out *pb.RotateSecretResponse, err error) {
+	c, err := s.authorize(ctx, access.RotateSecret, at(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	secret, sum, err := newHostSecret()
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.RotateSecretResponse, error) {
+		z, h, err := p.host(name, "")
+		if err != nil {
+			return nil, err
+		}
+		control := *h.Host
+		control.SecretHash = sum
+		p.PutHost(z, name, &control)
+		p.record(z.Name, name, "", "", "")
+		return &pb.RotateSecretResponse{Secret: secret, Change: &pb.Change{}}, nil
+	})
+}
+
+func newHostSecret() (secret string, sum []byte, err error) {
+	secret = access.NewHostSecret()
+	parsed, err := access.ParseSecret(secret)
+	if err != nil {
+		return "", nil, model.E(model.Internal, "make secret", "").From(err)
+	}
+	return secret, parsed.Sum[:], nil
+}
+
+// hostMessage is a host as the API shows it.
+func hostMessage(z *model.Zone, n store.Named) *pb.Host {
+	m := &pb.Host{
+		Fqdn: n.Name.Text(), Zone: z.Name.Text(), Owner: n.Host.Owner, Comment: n.Host.Comment,
+		Wildcard: n.Data.Host.Wildcard, Ttl: n.Data.Host.TTL,
+		CreateTime: timeMessage(n.Host.CreateTime), UpdateTimeIpv4: timeMessage(n.Host.UpdateTime4),
+		UpdateTimeIpv6: timeMessage(n.Host.UpdateTime6), Etag: etag(n.Data.ModRevision, n.Host.ModRevision),
+	}
+	for _, a := range n.Data.Host.Addresses() {
+		m.Addresses = append(m.Addresses, a.String())
+	}
+	return m
+}
+
+func timeMessage(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// describe is a host for people, as audit records show it.
+func describe(n store.Named) string {
+	h := n.Data.Host
+	text := "addresses " + addressText(h.Addresses()) + ", ttl " + strconv.FormatUint(uint64(h.TTL), 10)
+	if h.Wildcard {
+		text += ", wildcard"
+	}
+	if n.Host.Comment != "" {
+		text += ", comment " + strconv.Quote(n.Host.Comment)
+	}
+	return text
+}
+
+func addressText(addrs []netip.Addr) string {
+	if len(addrs) == 0 {
+		return "none"
+	}
+	words := make([]string, len(addrs))
+	for i, a := range addrs {
+		words[i] = a.String()
+	}
+	return strings.Join(words, " ")
+}

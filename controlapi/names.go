@@ -1,0 +1,57 @@
+package controlapi
+
+import (
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"signpost/internal/model"
+	"signpost/internal/store"
+)
+
+// ownerName reads the name of a zone or of a record's owner: any domain name,
+// with internationalized labels turned into A-labels. Errors are of kind Invalid.
+func ownerName(field, text string) (model.Name, error) {
+	labels := strings.Split(text, ".")
+	for i, l := range labels {
+		if strings.IndexFunc(l, func(r rune) bool { return r >= 0x80 }) < 0 {
+			continue
+		}
+		a, err := idna.Lookup.ToASCII(l)
+		if err != nil {
+			return "", model.E(model.Invalid, "read domain name", text).In(field).Because("\"" + l + "\" is no valid internationalized label")
+		}
+		labels[i] = a
+	}
+	n, err := model.ParseName(strings.Join(labels, "."))
+	if err != nil {
+		return "", model.E(model.Invalid, "read domain name", text).In(field).
+			Because("it is empty, or a label is empty or over 63 octets, or the name over 255").Hint("give a name such as www.example.org")
+	}
+	return n, nil
+}
+
+// findHost reads a host with both of its values. Errors: NotFound, also when no
+// zone contains the name.
+func findHost(tx *store.Tx, name model.Name) (*model.Zone, store.Named, error) {
+	z, path, err := findPath(tx, name)
+	if err != nil && model.KindOf(err) != model.NotFound {
+		return nil, store.Named{}, err
+	}
+	if err != nil || len(path) == 0 || path[0].Host == nil || path[0].Data == nil || path[0].Data.Host == nil {
+		return nil, store.Named{}, model.E(model.NotFound, "find host", name.Text()).Because("there is no such host").
+			Hint("signpost host list shows those there are")
+	}
+	return z, path[0], nil
+}
+
+// findPath reads the zone of a name, and the name with all between it and the
+// apex; there are none when the name is the apex.
+func findPath(tx *store.Tx, name model.Name) (*model.Zone, []store.Named, error) {
+	z, err := tx.ZoneAbove(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	path, err := tx.Path(z, name)
+	return z, path, err
+}

@@ -1,0 +1,158 @@
+package controlapi
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	pb "signpost/proto/signpost/v1"
+)
+
+func isAddressType(t uint16) bool { return t == dns.TypeA || t == dns.TypeAAAA }
+
+// SetRecordSet puts a record set in the place of the one of its type.
+func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) (out *pb.SetRecordSetResponse, err error) {
+	c, err := s.authorize(ctx, access.RecordSet, recordAt(in.GetFqdn(), in.GetType()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, t, err := ownerAndType(in.GetFqdn(), in.GetType())
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := newSet(t, in.GetTtl(), in.GetRdata())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.SetRecordSetResponse, error) {
+		at, err := p.recordPlace(name, t, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		if err := checkTTL(at.zone, in.GetTtl()); err != nil {
+			return nil, err
+		}
+		set := wanted
+		if set.TTL == 0 {
+			set.TTL = at.zone.WithDefaults().TTL
+		}
+		old, had := model.FindRRset(at.sets(), t)
+		if !had || !old.Equal(set) {
+			if err := p.putSets(at, model.WithRRset(at.sets(), set)); err != nil {
+				return nil, err
+			}
+			p.record(at.zone.Name, name, model.TypeName(t), setText(old), setText(set))
+		}
+		return &pb.SetRecordSetResponse{RecordSet: at.message(set), Change: &pb.Change{}}, nil
+	})
+}
+
+// DeleteRecordSet removes a record set.
+func (s *Service) DeleteRecordSet(ctx context.Context, in *pb.DeleteRecordSetRequest) (out *pb.DeleteRecordSetResponse, err error) {
+	c, err := s.authorize(ctx, access.RecordDelete, recordAt(in.GetFqdn(), in.GetType()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, t, err := ownerAndType(in.GetFqdn(), in.GetType())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.DeleteRecordSetResponse, error) {
+		at, err := p.recordPlace(name, t, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		old, had := model.FindRRset(at.sets(), t)
+		if !had {
+			return nil, noSet(name, t)
+		}
+		if err := p.putSets(at, model.WithoutRRset(at.sets(), t)); err != nil {
+			return nil, err
+		}
+		p.record(at.zone.Name, name, model.TypeName(t), setText(old), "")
+		return &pb.DeleteRecordSetResponse{Change: &pb.Change{}}, nil
+	})
+}
+
+// newSet reads the records of a request. Errors are of kind Invalid.
+func newSet(t uint16, ttl uint32, rdata []string) (model.RRset, error) {
+	if ttl > model.MaxTTL {
+		return model.RRset{}, model.E(model.Invalid, "set records", model.TypeName(t)).In("ttl").Because("it is over 2147483647 seconds")
+	}
+	set, err := model.ParseRRset(t, ttl, rdata)
+	if err != nil {
+		return set, err
+	}
+	size := 0
+	for _, d := range set.Data {
+		size += 12 + len(d)
+	}
+	if size > maxSetSize {
+		return set, model.E(model.Invalid, "set records", model.TypeName(t)).In("rdata").Because("the record set does not fit a DNS message")
+	}
+	return set, nil
+}
+
+// recordPlace finds where records to be changed are kept. Errors: Invalid for
+// types that have a way of their own; Aborted for another etag than given.
+func (p *plan) recordPlace(name model.Name, t uint16, given string) (place, error) {
+	refuse := func(why, hint string) (place, error) {
+		return place{}, model.E(model.Invalid, "change records", name.Text()+" "+model.TypeName(t)).In("type").Because(why).Hint(hint)
+	}
+	at, err := readPlace(p.Tx, name, t)
+	if err != nil {
+		return at, err
+	}
+	switch {
+	case t == dns.TypeSOA:
+		return refuse("a SOA is made from its zone's settings", "change those, or import a zone file")
+	case t == dns.TypeDS && at.apex:
+		return refuse("the DS of an apex belongs in the zone above, which is not served here", "give it to whoever serves that")
+	case at.data != nil && at.data.Host != nil && isAddressType(t):
+		return refuse("these are the addresses of a host", "set them with signpost host set-address, or setAddresses")
+	case name.IsWildcard() && len(at.path) > 1 && at.path[1].Data != nil && at.path[1].Data.Host != nil && at.path[1].Data.Host.Wildcard:
+		return place{}, model.E(model.Precondition, "change records", name.Text()).In("fqdn").
+			Because("it is the wildcard of host " + at.path[1].Name.Text()).Hint("take its wildcard away first")
+	}
+	return at, checkEtag(given, name.Text(), at.revision())
+}
+
+// putSets plans the writing of a name's record sets. Errors: Precondition when they
+// cannot stand together.
+func (p *plan) putSets(at place, sets []model.RRset) error {
+	p.zone = at.zone
+	refuse := func(why string) error {
+		return model.E(model.Precondition, "change records of", at.name.Text()).In("type").Because(why)
+	}
+	if at.apex {
+		if why := apexConflict(sets); why != "" {
+			return refuse(why)
+		}
+		z := *at.zone
+		z.Apex = sets
+		if err := z.Check(); err != nil {
+			return err
+		}
+		p.PutZone(&z)
+		return p.delegate(&z, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
+	}
+	data := &model.NameData{RRsets: sets}
+	if at.data != nil {
+		data.Host = at.data.Host
+	}
+	if why := conflict(at.name, data); why != "" {
+		return refuse(why)
+	}
+	p.PutName(at.zone, at.name, data)
+	return nil
+}
+
+func setText(set model.RRset) string {
+	return strings.Join(set.Text(), "; ")
+}

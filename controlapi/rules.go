@@ -1,0 +1,119 @@
+package controlapi
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"signpost/internal/model"
+)
+
+// maxSetSize bounds a record set so that it fits one DNS message (RFC 1035 section
+// 4.2.2: 65535 octets) with room for the rest.
+const maxSetSize = 60000
+
+// maxAddresses is how many addresses a host may have.
+const maxAddresses = 16
+
+// conflict says why what is stored of a name below an apex cannot stand together;
+// "" when it can. The first row that matches:
+//
+//	there is                 and also                           refused
+//	a host with addresses    CNAME, NS or DNAME                 yes
+//	CNAME                    any other set, or addresses        yes
+//	CNAME, DNAME             more than one record of it         yes
+//	DNAME                    NS                                 yes
+//	DS                       no NS                              yes
+//	NS                       the name is a wildcard             yes
+//	anything else                                               no
+func conflict(name model.Name, d *model.NameData) string {
+	has := func(t uint16) bool { _, ok := model.FindRRset(d.RRsets, t); return ok }
+	several := func(t uint16) bool { s, _ := model.FindRRset(d.RRsets, t); return len(s.Data) > 1 }
+	addressed := len(d.Host.Addresses()) > 0
+	switch {
+	case addressed && (has(dns.TypeCNAME) || has(dns.TypeNS) || has(dns.TypeDNAME)):
+		return "a host with addresses has no CNAME, NS or DNAME"
+	case has(dns.TypeCNAME) && len(d.RRsets) > 1:
+		return "a CNAME stands alone at its name"
+	case several(dns.TypeCNAME) || several(dns.TypeDNAME):
+		return "a name has at most one CNAME and one DNAME"
+	case has(dns.TypeDNAME) && has(dns.TypeNS):
+		return "a DNAME and a delegation cannot be at the same name"
+	case has(dns.TypeDS) && !has(dns.TypeNS):
+		return "a DS goes only with the NS of a delegation"
+	case has(dns.TypeNS) && name.IsWildcard():
+		return "a wildcard cannot be delegated"
+	}
+	return ""
+}
+
+// apexConflict is conflict for record sets at an apex, where the SOA is and a host
+// never.
+func apexConflict(sets []model.RRset) string {
+	has := func(t uint16) bool { _, ok := model.FindRRset(sets, t); return ok }
+	dname, _ := model.FindRRset(sets, dns.TypeDNAME)
+	switch {
+	case !has(dns.TypeNS):
+		return "a zone has at least one name server"
+	case has(dns.TypeCNAME):
+		return "an apex has a SOA, and a CNAME stands alone at its name"
+	case len(dname.Data) > 1:
+		return "a name has at most one DNAME"
+	}
+	return ""
+}
+
+// checkTTL refuses a TTL outside the zone's bounds; 0 stands for the default.
+func checkTTL(z *model.Zone, ttl uint32) error {
+	d := z.WithDefaults()
+	if ttl == 0 || d.MinTTL <= ttl && ttl <= d.MaxTTL {
+		return nil
+	}
+	u := func(v uint32) string { return strconv.FormatUint(uint64(v), 10) }
+	return model.E(model.Invalid, "set TTL in", z.Name.Text()).In("ttl").
+		Because(u(ttl) + " is not within the zone's " + u(d.MinTTL) + " to " + u(d.MaxTTL) + " seconds")
+}
+
+// parseAddresses reads the addresses of a host. Errors are of kind Invalid and
+// name the one at fault.
+func parseAddresses(field string, in []string) ([]netip.Addr, error) {
+	out := make([]netip.Addr, len(in))
+	for i, text := range in {
+		a, err := netip.ParseAddr(strings.TrimSpace(text))
+		if err != nil || a.Zone() != "" {
+			return nil, badAddress(field, i, text, "it is no IPv4 or IPv6 address")
+		}
+		out[i] = a.Unmap()
+	}
+	return out, nil
+}
+
+// checkAddresses refuses addresses that the zone does not allow for its hosts.
+func checkAddresses(z *model.Zone, field string, addrs []netip.Addr) error {
+	for i, a := range addrs {
+		switch {
+		case a.IsUnspecified():
+			return badAddress(field, i, a.String(), "it is the unspecified address")
+		case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+			return badAddress(field, i, a.String(), "it is a multicast or broadcast address")
+		case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !z.LocalAddresses:
+			return badAddress(field, i, a.String(), "it is a loopback or link-local address, which the zone does not allow")
+		}
+	}
+	if len(addrs) > maxAddresses {
+		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(maxAddresses))
+	}
+	return nil
+}
+
+func badAddress(field string, i int, text, why string) error {
+	return model.E(model.Invalid, "read address", text).In(field + "[" + strconv.Itoa(i) + "]").Because(why)
+}
+
+// addressSets is addresses as A and AAAA record sets.
+func addressSets(addrs []netip.Addr, ttl uint32) []model.RRset {
+	main := model.Endpoint{ID: model.MainEndpoint, Addresses: model.NormalizeAddresses(addrs)}
+	return (&model.NameData{Host: &model.Host{Endpoints: []model.Endpoint{main}}}).Sets(ttl)
+}

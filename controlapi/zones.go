@@ -1,0 +1,222 @@
+package controlapi
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// GetZone shows a zone.
+func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Zone, err error) {
+	c, err := s.authorize(ctx, access.ZoneRead, at(in.GetName()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := ownerName("name", in.GetName())
+	if err != nil {
+		return nil, err
+	}
+	err = s.store.Read(ctx, func(tx *store.Tx) error {
+		z, err := tx.Zone(name)
+		if err != nil {
+			return err
+		}
+		out, err = zoneMessage(tx, z)
+		return err
+	})
+	return out, err
+}
+
+// ListZones shows zones in the order of their names read from the right.
+func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *pb.ListZonesResponse, err error) {
+	c, err := s.authorize(ctx, access.ZoneList, access.Resource{}, in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	after, err := readPageToken(in.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	if after != "" {
+		if _, err := model.ParseName(after); err != nil {
+			return nil, badToken(in.GetPageToken())
+		}
+	}
+	size := pageSize(in.GetPageSize())
+	err = s.store.Read(ctx, func(tx *store.Tx) error {
+		zones, err := tx.Zones(model.Name(after), size+1)
+		if err != nil {
+			return err
+		}
+		out = &pb.ListZonesResponse{}
+		if len(zones) > size {
+			zones = zones[:size]
+			out.NextPageToken = pageToken(zones[size-1].Name.String())
+		}
+		for _, z := range zones {
+			m, err := zoneMessage(tx, z)
+			if err != nil {
+				return err
+			}
+			out.Zones = append(out.Zones, m)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// UpdateZone changes the settings of a zone.
+func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out *pb.UpdateZoneResponse, err error) {
+	c, err := s.authorize(ctx, access.ZoneUpdate, at(in.GetName()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := ownerName("name", in.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.UpdateZoneResponse, error) {
+		old, err := p.Zone(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkEtag(in.GetEtag(), name.Text(), old.ModRevision); err != nil {
+			return nil, err
+		}
+		z := *old
+		set(&z.TTL, in.Ttl)
+		set(&z.MinTTL, in.MinTtl)
+		set(&z.MaxTTL, in.MaxTtl)
+		set(&z.NegativeTTL, in.NegativeTtl)
+		set(&z.LocalAddresses, in.LocalAddresses)
+		if err := z.Check(); err != nil {
+			return nil, err
+		}
+		m, err := zoneMessage(p.Tx, &z)
+		if err != nil {
+			return nil, err
+		}
+		if before, after := settings(old), settings(&z); before != after {
+			p.putZone(&z, m)
+			p.record(name, "", "", before, after)
+		}
+		return &pb.UpdateZoneResponse{Zone: m, Change: &pb.Change{}}, nil
+	})
+}
+
+func set[T any](field *T, to *T) {
+	if to != nil {
+		*field = *to
+	}
+}
+
+// putZone plans the writing of a zone and prepares its message for stamp, which
+// adds the revision of the change to the serial.
+func (p *plan) putZone(z *model.Zone, m *pb.Zone) {
+	p.zone = z
+	p.PutZone(z)
+	m.Serial = z.Serial(0)
+}
+
+// settings is what UpdateZone can change, for people.
+func settings(z *model.Zone) string {
+	return fmt.Sprintf("ttl %d, min_ttl %d, max_ttl %d, negative_ttl %d, local_addresses %t",
+		z.TTL, z.MinTTL, z.MaxTTL, z.NegativeTTL, z.LocalAddresses)
+}
+
+// DeleteZone removes a zone, with force all that is in it.
+func (s *Service) DeleteZone(ctx context.Context, in *pb.DeleteZoneRequest) (out *pb.DeleteZoneResponse, err error) {
+	c, err := s.authorize(ctx, access.ZoneDelete, at(in.GetName()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := ownerName("name", in.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.DeleteZoneResponse, error) {
+		z, err := p.Zone(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkEtag(in.GetEtag(), name.Text(), z.ModRevision); err != nil {
+			return nil, err
+		}
+		if !in.GetForce() {
+			held, err := holds(p.Tx, z)
+			if err != nil {
+				return nil, err
+			}
+			if held != "" {
+				return nil, model.E(model.Precondition, "delete zone", name.Text()).In("force").
+					Because("it holds names, " + held.Text() + " among them").Hint("delete it with force to remove all that is in it")
+			}
+		}
+		if err := p.undelegate(z); err != nil {
+			return nil, err
+		}
+		p.zone, p.gone = z, true
+		p.DeleteZone(z)
+		p.record(name, "", "", fmt.Sprintf("name servers %v, %s", z.NS(), settings(z)), "")
+		return &pb.DeleteZoneResponse{Change: &pb.Change{}}, nil
+	})
+}
+
+// holds is a name that the zone holds besides its apex and the addresses of its
+// own name servers, which are part of its frame; "" when there is none. A name
+// that appears before the commit makes the change be decided again.
+func holds(tx *store.Tx, z *model.Zone) (model.Name, error) {
+	frame := map[model.Name]bool{}
+	for _, ns := range z.NS() {
+		if n, err := model.ParseName(ns); err == nil {
+			frame[n] = true
+		}
+	}
+	names, err := tx.Names(z, "", len(frame)+1)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range names {
+		if !frame[n.Name] || n.Data.Host != nil || !onlyAddresses(n.Data.RRsets) {
+			return n.Name, nil
+		}
+	}
+	return "", nil
+}
+
+func onlyAddresses(sets []model.RRset) bool {
+	for _, s := range sets {
+		if !isAddressType(s.Type) {
+			return false
+		}
+	}
+	return true
+}
+
+// zoneMessage is a zone as the API shows it.
+func zoneMessage(tx *store.Tx, z *model.Zone) (*pb.Zone, error) {
+	rev, err := tx.ZoneRevision(z.Name)
+	if err != nil {
+		return nil, err
+	}
+	d := z.WithDefaults()
+	m := &pb.Zone{
+		Name: z.Name.Text(), Ttl: d.TTL, MinTtl: d.MinTTL, MaxTtl: d.MaxTTL, NegativeTtl: d.NegativeTTL,
+		LocalAddresses: z.LocalAddresses, Serial: z.Serial(rev),
+		CreateTime: timestamppb.New(z.CreateTime), Etag: etag(z.ModRevision),
+	}
+	for _, ns := range z.NS() {
+		m.NameServers = append(m.NameServers, model.NameOf(ns).Text())
+	}
+	return m, nil
+}

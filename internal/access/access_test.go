@@ -1,0 +1,143 @@
+package access
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"signpost/internal/model"
+)
+
+func name(t *testing.T, s string) model.Name {
+	t.Helper()
+	n, err := model.ParseName(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+const yes = model.Kind(-1)
+
+func check(t *testing.T, p Principal, a Action, r Resource, want model.Kind) {
+	t.Helper()
+	err := Decide(p, a, r)
+	switch {
+	case want == yes && err != nil:
+		t.Errorf("%s %s %s type %d: %v, want yes", p, a, r.Name, r.Type, err)
+	case want != yes && (err == nil || model.KindOf(err) != want):
+		t.Errorf("%s %s %s type %d: %v, want %s", p, a, r.Name, r.Type, err, want)
+	}
+}
+
+// Each row of Decide's table is a case by its name.
+func TestDecide(t *testing.T) {
+	host := name(t, "www.vo.example.org")
+	challenge := name(t, "_acme-challenge.www.vo.example.org")
+	admin := Principal{Kind: Admin, Token: "ab12"}
+	secret := Principal{Kind: HostSecret, Host: host}
+	others := []model.Name{
+		name(t, "vo.example.org"), name(t, "other.vo.example.org"), name(t, "_acme-challenge.other.vo.example.org"),
+		name(t, "xwww.vo.example.org"), name(t, `x\.www.vo.example.org`), "", model.Root,
+	}
+
+	t.Run("any whoami any: yes", func(t *testing.T) {
+		for _, p := range []Principal{{}, admin, secret} {
+			check(t, p, WhoAmI, Resource{}, yes)
+		}
+	})
+	t.Run("nobody any any: Unauthenticated", func(t *testing.T) {
+		for _, a := range Actions() {
+			if a != WhoAmI {
+				check(t, Principal{}, a, Resource{Name: host, Type: dns.TypeTXT}, model.Unauthenticated)
+			}
+		}
+	})
+	t.Run("admin any any: yes", func(t *testing.T) {
+		for _, a := range Actions() {
+			check(t, admin, a, Resource{Name: host, Type: dns.TypeNS}, yes)
+			check(t, admin, a, Resource{}, yes)
+		}
+	})
+	t.Run("host host.read, host.set-addresses its own host: yes", func(t *testing.T) {
+		check(t, secret, HostRead, Resource{Name: host}, yes)
+		check(t, secret, SetAddresses, Resource{Name: host}, yes)
+	})
+	t.Run("host record.set, record.delete TXT at _acme-challenge.HOST: yes", func(t *testing.T) {
+		check(t, secret, RecordSet, Resource{Name: challenge, Type: dns.TypeTXT}, yes)
+		check(t, secret, RecordDelete, Resource{Name: challenge, Type: dns.TypeTXT}, yes)
+	})
+	t.Run("host any about one host or record not its host, nor below it: NotFound", func(t *testing.T) {
+		for _, n := range others {
+			for _, a := range Actions() {
+				if aboutOneName(a) {
+					check(t, secret, a, Resource{Name: n, Type: dns.TypeTXT}, model.NotFound)
+				}
+			}
+		}
+	})
+	t.Run("host any any: Denied", func(t *testing.T) {
+		for _, a := range []Action{HostUpdate, HostDelete, RotateSecret, RecordRead, RecordSet, RecordDelete, HostCreate} {
+			check(t, secret, a, Resource{Name: host, Type: dns.TypeTXT}, model.Denied)
+		}
+		check(t, secret, SetAddresses, Resource{Name: name(t, "x.www.vo.example.org")}, model.Denied)
+		check(t, secret, RecordSet, Resource{Name: challenge, Type: dns.TypeA}, model.Denied)
+		check(t, secret, RecordDelete, Resource{Name: challenge}, model.Denied)
+		check(t, secret, RecordSet, Resource{Name: name(t, "_acme-challenge.x.www.vo.example.org"), Type: dns.TypeTXT}, model.Denied)
+		for _, a := range []Action{ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneImport, ZoneExport, HostCreate, HostList, AuditRead, StatusRead} {
+			check(t, secret, a, Resource{Name: name(t, "vo.example.org")}, model.Denied)
+		}
+	})
+}
+
+func TestPrincipalsAreWrittenForAudit(t *testing.T) {
+	for want, p := range map[string]Principal{
+		"nobody":           {},
+		"admin/ab12":       {Kind: Admin, Token: "ab12"},
+		"host/www.vo.test": {Kind: HostSecret, Host: name(t, "www.vo.test")},
+	} {
+		if p.String() != want {
+			t.Errorf("%s, want %s", p, want)
+		}
+	}
+}
+
+func TestSecretsHaveTheirFormAndAreReadBack(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		h, a := NewHostSecret(), NewAdminToken()
+		if len(h) != 32 || !strings.HasPrefix(h, "sph_") || !strings.HasPrefix(a, "sp_admin_") || seen[h] || seen[a] {
+			t.Fatalf("%q %q", h, a)
+		}
+		seen[h], seen[a] = true, true
+		hs, err := ParseSecret(h)
+		if err != nil || hs.Kind != HostSecret || !hs.Is(hs.Sum[:]) {
+			t.Fatalf("%q: %v %v", h, hs.Kind, err)
+		}
+		as, err := ParseSecret(a)
+		if err != nil || as.Kind != Admin || as.Is(hs.Sum[:]) || as.Is(nil) {
+			t.Fatalf("%q: %v %v", a, as.Kind, err)
+		}
+	}
+}
+
+func TestASecretWithAWrongChecksumIsRefusedBeforeAnyLookUp(t *testing.T) {
+	good := NewHostSecret()
+	flipped := []byte(good)
+	if flipped[10]++; flipped[10] > 'z' {
+		flipped[10] = '0'
+	}
+	for _, bad := range []string{
+		"", "sph_", string(flipped), good[:31], good + "0", strings.Repeat("0", 32), "sp_admin_" + good[4:],
+		strings.Replace(NewAdminToken(), "sp_admin_", "sp_agent_", 1),
+	} {
+		_, err := ParseSecret(bad)
+		if model.KindOf(err) != model.Unauthenticated {
+			t.Errorf("%q: %v", bad, err)
+		}
+		if len(bad) > 8 && strings.Contains(err.Error(), bad) {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+	}
+}

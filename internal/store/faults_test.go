@@ -1,0 +1,290 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"signpost/internal/store/localetcd"
+)
+
+// A deletion that is compacted away while nobody looks must not live on.
+func TestCompactionWhileCutOffLosesNoDeletion(t *testing.T) {
+	e, direct := etcdAndStore(t)
+	line := newProxy(t, e.Addr())
+	commit(t, direct, putName(direct, 1), putName(direct, 2))
+	r, _ := follow(t, openOn(t, line.endpoint()), quick)
+	r.awaitLoads(1)
+	line.set(false, true)
+	commit(t, direct, deleteName(direct, 1))
+	last := commit(t, direct, putName(direct, 3))
+	if _, err := direct.client.Compact(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	line.set(false, false)
+	r.awaitRevision(last)
+	r.awaitTrouble(TroubleCompacted)
+	r.sameAs(direct)
+	if r.loads != 2 {
+		t.Errorf("%d loads, want 2", r.loads)
+	}
+	r.awaitRevision(commit(t, direct, putName(direct, 4)))
+	r.sameAs(direct)
+}
+
+func TestCompactionWhileTheWholeIsRead(t *testing.T) {
+	_, s := etcdAndStore(t)
+	for i := range 30 {
+		commit(t, s, putName(s, i))
+	}
+	r := &recorder{t: t, changed: make(chan struct{})}
+	compacted := false
+	r.onLoad = func(n int) {
+		if n == 5 && !compacted {
+			compacted = true
+			if _, err := s.client.Compact(t.Context(), commit(t, s, deleteName(s, 29))); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	followWith(t, s, quick, r)
+	r.awaitTrouble(TroubleRead)
+	r.awaitLoads(1)
+	r.sameAs(s)
+}
+
+func TestRestartOfEtcdLosesAndRepeatsNothing(t *testing.T) {
+	e, s := etcdAndStore(t)
+	commit(t, s, putName(s, 1))
+	r, _ := follow(t, s, quick)
+	r.awaitLoads(1)
+	var want []int64
+	for i := range 3 {
+		want = append(want, commit(t, s, putName(s, 10+i)))
+		e.Stop()
+		if err := e.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, commit(t, s, putName(s, 20+i)))
+	}
+	r.awaitRevision(want[len(want)-1])
+	var got []int64
+	for _, n := range r.nexts {
+		got = append(got, n.rev)
+	}
+	if r.loads == 1 && !slices.Equal(got, want) {
+		t.Errorf("revisions %v, want %v", got, want)
+	}
+	r.sameAs(s)
+}
+
+// DNS does not need etcd: what is known stays, and nobody calls it fresh.
+func TestEtcdGoneTakesNothingAway(t *testing.T) {
+	e, s := etcdAndStore(t)
+	commit(t, s, putName(s, 1), putName(s, 2))
+	r, _ := follow(t, s, quick)
+	r.awaitLoads(1)
+	e.Stop()
+	r.awaitTrouble(TroubleProbe)
+	gone := time.Now()
+	r.await("more trouble", func() bool {
+		n := 0
+		for _, w := range r.troubles {
+			if w == TroubleProbe {
+				n++
+			}
+		}
+		return n > 3
+	})
+	if r.loads != 1 || len(r.state) != 3 || r.confirms[len(r.confirms)-1].After(gone) {
+		t.Errorf("%d loads, state %q, last confirmed %v, gone at %v", r.loads, r.state, r.confirms[len(r.confirms)-1], gone)
+	}
+	if err := e.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	r.await("a confirmation", func() bool { return r.confirms[len(r.confirms)-1].After(gone) })
+	r.awaitRevision(commit(t, s, putName(s, 3)))
+	r.sameAs(s)
+}
+
+func TestFollowingStartsBeforeEtcd(t *testing.T) {
+	e, s := etcdAndStore(t)
+	commit(t, s, putName(s, 1))
+	e.Stop()
+	late := openOn(t, e.Endpoint())
+	r, _ := follow(t, late, quick)
+	if err := e.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitLoads(1)
+	r.sameAs(s)
+}
+
+// A line that swallows packets looks healthy to TCP; neither the probe nor the end
+// of Follow may wait for it.
+func TestFrozenLineIsNotFresh(t *testing.T) {
+	e, direct := etcdAndStore(t)
+	line := newProxy(t, e.Addr())
+	r, stop := follow(t, openOn(t, line.endpoint()), quick)
+	r.awaitLoads(1)
+	line.set(true, false)
+	frozen := time.Now()
+	last := commit(t, direct, putName(direct, 1))
+	r.awaitTrouble(TroubleProbe)
+	if r.rev >= last || r.confirms[len(r.confirms)-1].After(frozen) {
+		t.Errorf("at %d, confirmed for %v; the line froze before %d at %v", r.rev, r.confirms[len(r.confirms)-1], last, frozen)
+	}
+	line.set(false, false)
+	r.awaitRevision(last)
+	r.await("a confirmation", func() bool { return r.confirms[len(r.confirms)-1].After(frozen) })
+	line.set(true, false)
+	stop()
+}
+
+// With two lines of which one freezes, whichever the watch runs over, the probe on the
+// other finds what the watch does not bring.
+func TestSilentWatchIsFoundOut(t *testing.T) {
+	e, direct := etcdAndStore(t)
+	a, b := newProxy(t, e.Addr()), newProxy(t, e.Addr())
+	r, _ := follow(t, openOn(t, a.endpoint(), b.endpoint()), quick)
+	r.awaitLoads(1)
+	for i, line := range []*proxy{a, b} {
+		line.set(true, false)
+		r.awaitRevision(commit(t, direct, putName(direct, i)))
+		line.set(false, false)
+		r.awaitRevision(commit(t, direct, putName(direct, 10+i)))
+	}
+	r.awaitTrouble(TroubleWatch)
+	r.sameAs(direct)
+}
+
+// backup copies what a stopped etcd holds; restore puts it back.
+func backup(t *testing.T, e *localetcd.Server) (restore func()) {
+	t.Helper()
+	e.Stop()
+	kept := filepath.Join(t.TempDir(), "backup")
+	if err := os.CopyFS(kept, os.DirFS(e.Dir())); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		e.Stop()
+		if err := errors.Join(os.RemoveAll(filepath.Join(e.Dir(), "etcd")), os.CopyFS(filepath.Join(e.Dir(), "etcd"), os.DirFS(filepath.Join(kept, "etcd")))); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Restart(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRestoreOfAnOlderBackupIsNoticed(t *testing.T) {
+	e, s := etcdAndStore(t)
+	commit(t, s, putName(s, 1))
+	restore := backup(t, e)
+	commit(t, s, putName(s, 2))
+	r, _ := follow(t, s, quick)
+	r.awaitLoads(1)
+	r.awaitRevision(commit(t, s, putName(s, 3)))
+	restore()
+	r.awaitTrouble(TroubleRestored)
+	r.awaitLoads(2)
+	if r.state[strings.TrimPrefix(nameKey(s, 2), s.keys.root)] != "" {
+		t.Errorf("a name of the lost history is still there: %q", r.state)
+	}
+	r.sameAs(s)
+	r.awaitRevision(commit(t, s, putName(s, 4)))
+	r.sameAs(s)
+}
+
+// By the time the line is back the restored etcd has more revisions than were seen:
+// neither cluster id nor revision tells.
+func TestRestoreThatHasGrownIsNoticed(t *testing.T) {
+	e, direct := etcdAndStore(t)
+	line := newProxy(t, e.Addr())
+	restore := backup(t, e)
+	r, _ := follow(t, openOn(t, line.endpoint()), quick)
+	r.awaitLoads(1)
+	r.awaitRevision(commit(t, direct, putName(direct, 1)))
+	line.set(false, true)
+	restore()
+	commit(t, direct, putName(direct, 7))
+	commit(t, direct, putName(direct, 8))
+	last := commit(t, direct, putName(direct, 9))
+	line.set(false, false)
+	r.awaitRevision(last)
+	r.awaitTrouble(TroubleRestored)
+	r.awaitLoads(2)
+	r.sameAs(direct)
+}
+
+func TestAnotherClusterIsNoticed(t *testing.T) {
+	e, s := etcdAndStore(t)
+	r, _ := follow(t, s, quick)
+	r.awaitLoads(1)
+	r.awaitRevision(commit(t, s, putName(s, 1)))
+	e.Stop()
+	other, err := localetcd.Start(localetcd.Options{ListenClient: e.Addr(), UnsafeNoFsync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	for i := range 5 {
+		commit(t, s, putName(s, 20+i))
+	}
+	r.awaitTrouble(TroubleRestored)
+	r.awaitLoads(2)
+	r.sameAs(s)
+}
+
+// A replica's user reads v1/dns/ and nothing else, and Open does not wait for etcd
+// though a password has to be exchanged for a token.
+func TestReplicaNeedsToReadOnlyDNS(t *testing.T) {
+	e, s := etcdAndStore(t)
+	commit(t, s, putName(s, 1))
+	if _, err := s.client.Put(t.Context(), s.keys.masterKey(), "secret"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, c := t.Context(), s.client
+	_, err1 := c.RoleAdd(ctx, "dns")
+	_, err2 := c.RoleGrantPermission(ctx, "dns", s.keys.dns(), prefixEnd(s.keys.dns()), clientv3.PermissionType(clientv3.PermRead))
+	_, err3 := c.UserAdd(ctx, "replica", "pass")
+	_, err4 := c.UserGrantRole(ctx, "replica", "dns")
+	_, err5 := c.UserAdd(ctx, "root", "root")
+	_, err6 := c.UserGrantRole(ctx, "root", "root")
+	_, err7 := c.AuthEnable(ctx)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+		t.Fatal(err)
+	}
+	e.Stop()
+	replica, err := Open(Config{Endpoints: []string{e.Endpoint()}, User: "replica", Password: "pass"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer replica.Close()
+	root, err := Open(Config{Endpoints: []string{e.Endpoint()}, User: "root", Password: "root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := e.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	r, stop := follow(t, replica, quick)
+	defer stop()
+	r.awaitLoads(1)
+	r.awaitRevision(commit(t, root, putName(s, 2)))
+	r.sameAs(replica)
+	if _, err := replica.client.Get(t.Context(), s.keys.masterKey()); meaningOf(err) != noRights {
+		t.Errorf("reading the master key: %v, want it refused", err)
+	}
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// probe asks etcd whether what was seen is still its history, and whether there is
+// more of it than was delivered. It reads linearizably: only that is answered by
+// nobody who is cut off from the others.
+type probe struct {
+	store  *Store
+	limit  time.Duration // of each try at a read
+	at     position      // when the probe began, as are the others
+	proven position
+	seen   history
+}
+
+// probed is the answer.
+type probed struct {
+	begin  time.Time
+	at     position // then
+	newest int64 // the newest mod revision under v1/dns/rev/
+	rev    int64
+	end    *ending // the history is another
+	err    error   // there is no answer
+}
+
+func (p probe) run(ctx context.Context) probed {
+	out := probed{begin: time.Now(), at: p.at}
+	keys := p.store.keys
+	resp, err := p.store.get(ctx, p.limit, keys.revs(), clientv3.WithRange(prefixEnd(keys.revs())),
+		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	if err != nil {
+		out.err = err
+		return out
+	}
+	out.rev = resp.Header.Revision
+	for _, kv := range resp.Kvs {
+		out.newest = kv.ModRevision
+	}
+	err = p.seen.restored(resp.Header.ClusterId, resp.Header.Revision)
+	if err == nil && out.newest < p.at.newest {
+		err = fmt.Errorf("follow: the newest change in etcd is of revision %d, it was of %d", out.newest, p.at.newest)
+	}
+	if err != nil {
+		out.end = &ending{TroubleRestored, true, err}
+		return out
+	}
+	out.end, out.err = p.hearWitness(ctx)
+	return out
+}
+
+// hearWitness finds a backup that was restored and has since grown past the revision
+// that was last seen.
+func (p probe) hearWitness(ctx context.Context) (*ending, error) {
+	w := p.proven.witness
+	if w.key == "" {
+		return nil, nil
+	}
+	resp, err := p.store.get(ctx, p.limit, w.key, clientv3.WithRev(p.proven.rev))
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return &ending{TroubleCompacted, true, err}, nil
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return &ending{TroubleRestored, true, err}, nil
+	case err != nil:
+		return nil, err
+	}
+	if len(resp.Kvs) != 1 || resp.Kvs[0].ModRevision != w.mod || !bytes.Equal(resp.Kvs[0].Value, w.value) {
+		return &ending{TroubleRestored, true, fmt.Errorf("follow: key %q of revision %d is not what it was", w.key, w.mod)}, nil
+	}
+	return nil, nil
+}
+
+// awaited is a change that a probe saw before the watch brought it.
+type awaited struct {
+	newest int64
+	seenAt time.Time
+	moved  bool // something came since
+}
+
+// judge acts on a probe's answer.
+func (f *follower) judge(p probed) *ending {
+	switch {
+	case p.err != nil:
+		f.trouble(TroubleProbe, p.err)
+		return nil
+	case p.end != nil:
+		return p.end
+	}
+	f.seen.rev, f.proven = max(f.seen.rev, p.rev), p.at
+	switch {
+	case p.newest <= f.at.newest:
+		f.awaited = awaited{}
+		f.confirm(p.begin)
+	case f.awaited.newest == 0:
+		f.awaited = awaited{newest: p.newest, seenAt: p.begin}
+	case f.awaited.moved:
+		f.awaited.moved = false // it is slow, not silent
+	default:
+		f.silences++
+		return &ending{TroubleWatch, f.silences > 1, fmt.Errorf("follow: the watch at revision %d is silent, etcd has changes up to %d", f.at.rev, p.newest)}
+	}
+	return nil
+}
+
+// arrived is called after every revision that was delivered.
+func (f *follower) arrived() {
+	f.fails, f.silences, f.awaited.moved = 0, 0, true
+	if f.awaited.newest != 0 && f.at.newest >= f.awaited.newest {
+		f.confirm(f.awaited.seenAt)
+		f.awaited = awaited{}
+	}
+}
+
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d)
+}

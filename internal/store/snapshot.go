@@ -1,0 +1,271 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"signpost/internal/model"
+)
+
+// A snapshot file is, with numbers as unsigned varints and texts as their length and
+// octets:
+//
+//	"signpost snapshot\n", format version, prefix, cluster id, revision,
+//	for each key: key below <prefix>/v1/, mod revision, value,
+//	an empty key, the number of keys, SHA-256 of all that is before
+//
+// Nothing may follow. Every format begins and ends so. Values are as in etcd and
+// carry their own schema.
+const (
+	snapshotMagic  = "signpost snapshot\n"
+	snapshotFormat = 1
+)
+
+// Snapshot says what a snapshot file is of.
+type Snapshot struct {
+	Prefix   string // as in Config
+	Cluster  uint64
+	Revision int64
+}
+
+// snapshotKeys makes keys without the prefix, which the file has once.
+var snapshotKeys = keys{}
+
+// WriteSnapshot puts a snapshot at path in one step: whatever happens, path is the
+// file from before or the whole new one. The file from before is kept at path.1.
+// all is written as it comes; nothing is held in memory.
+//
+// Errors are of kind Unavailable.
+func WriteSnapshot(path string, h Snapshot, all iter.Seq[model.Change]) error {
+	if err := writeSnapshot(path, h, all); err != nil {
+		return model.E(model.Unavailable, "write snapshot", path).Hint("check that its folder is there, writable and not full").From(err)
+	}
+	return nil
+}
+
+func writeSnapshot(path string, h Snapshot, all iter.Seq[model.Change]) error {
+	removeLeftovers(path)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // not there any more when all went well
+	err = errors.Join(encodeSnapshot(f, h, all), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(path, older(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func older(path string) string { return path + ".1" }
+
+// removeLeftovers removes what writers left that died an hour ago or more.
+func removeLeftovers(path string) {
+	left, _ := filepath.Glob(path + ".tmp-*")
+	for _, name := range left {
+		if i, err := os.Stat(name); err == nil && time.Since(i.ModTime()) > time.Hour {
+			os.Remove(name)
+		}
+	}
+}
+
+// syncDir makes renames in a folder survive a loss of power.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func encodeSnapshot(to io.Writer, h Snapshot, all iter.Seq[model.Change]) error {
+	sum := sha256.New()
+	w := snapshotWriter{out: bufio.NewWriterSize(io.MultiWriter(to, sum), 1<<18)}
+	w.out.WriteString(snapshotMagic)
+	w.number(snapshotFormat)
+	w.text([]byte(h.Prefix))
+	w.number(h.Cluster)
+	w.number(uint64(h.Revision))
+	n := uint64(0)
+	for c := range all {
+		if c.Deleted {
+			continue
+		}
+		w.text([]byte(snapshotKeys.of(c.Key)))
+		w.number(uint64(c.ModRevision))
+		w.text(c.Raw)
+		n++
+	}
+	w.text(nil)
+	w.number(n)
+	if err := w.out.Flush(); err != nil { // the first error of all
+		return err
+	}
+	_, err := to.Write(sum.Sum(nil))
+	return err
+}
+
+type snapshotWriter struct {
+	out *bufio.Writer
+	buf []byte
+}
+
+func (w *snapshotWriter) number(n uint64) {
+	w.buf = binary.AppendUvarint(w.buf[:0], n)
+	w.out.Write(w.buf)
+}
+
+func (w *snapshotWriter) text(b []byte) {
+	w.number(uint64(len(b)))
+	w.out.Write(b)
+}
+
+// Loaded is a snapshot that was read and found whole.
+type Loaded struct {
+	Snapshot
+	// All gives its keys. A value that this version cannot read is Bad, not an error;
+	// after an error nothing that was given may be used.
+	All iter.Seq2[model.Change, error]
+	// Skipped says why the newest file was not used but the one before; nil: it was.
+	Skipped error
+}
+
+// ReadSnapshot reads the file at path or, when that cannot be used, the one before
+// it. A file is checked to its last octet before anything of it is given out.
+//
+// Errors are about the newest file: NotFound, Invalid when it is damaged,
+// Precondition when it is of another prefix or a newer version, Unavailable when it
+// cannot be read.
+func ReadSnapshot(path, prefix string) (*Loaded, error) {
+	l, err := readSnapshotFile(path, prefix)
+	if err == nil {
+		return l, nil
+	}
+	l, e := readSnapshotFile(older(path), prefix)
+	switch {
+	case e == nil:
+		l.Skipped = err
+		return l, nil
+	case model.KindOf(err) == model.NotFound && model.KindOf(e) != model.NotFound:
+		return nil, e // there is only the older one
+	}
+	return nil, err
+}
+
+func readSnapshotFile(path, prefix string) (*Loaded, error) {
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, model.E(model.NotFound, "read snapshot", path).Because("there is no such file").From(err)
+	case err != nil:
+		return nil, model.E(model.Unavailable, "read snapshot", path).From(err)
+	}
+	return parseSnapshot(path, data, prefix)
+}
+
+// parseSnapshot keeps data: the values given out are parts of it.
+func parseSnapshot(path string, data []byte, prefix string) (*Loaded, error) {
+	refuse := func(k model.Kind, why, hint string) (*Loaded, error) {
+		return nil, model.E(k, "read snapshot", path).Because(why).Hint(hint)
+	}
+	r := &snapshotReader{data: data}
+	if !bytes.Equal(r.take(uint64(len(snapshotMagic))), []byte(snapshotMagic)) {
+		return refuse(model.Invalid, "it is no snapshot or its beginning is damaged", "")
+	}
+	body := len(data) - sha256.Size
+	if body < r.at || sha256.Sum256(data[:body]) != [sha256.Size]byte(data[body:]) {
+		return refuse(model.Invalid, "it is damaged: the checksum is wrong", "")
+	}
+	r.data = data[:body]
+	if v := r.number(); !r.failed && v != snapshotFormat {
+		return refuse(model.Precondition, fmt.Sprintf("it is of format %d, this version reads %d", v, snapshotFormat), "use the version that wrote it")
+	}
+	l := &Loaded{Snapshot: Snapshot{Prefix: string(r.text()), Cluster: r.number(), Revision: int64(r.number())}}
+	if !r.failed && strings.TrimRight(l.Prefix, "/") != strings.TrimRight(prefix, "/") {
+		return refuse(model.Precondition, fmt.Sprintf("it is of prefix %q, not %q", l.Prefix, prefix), "give every prefix a snapshot of its own")
+	}
+	entries := *r
+	if !r.walk() {
+		return refuse(model.Invalid, "it was written badly", "")
+	}
+	l.All = entries.changes
+	return l, nil
+}
+
+// snapshotReader reads on until something does not fit; then all it gives is empty.
+type snapshotReader struct {
+	data   []byte
+	at     int
+	failed bool
+}
+
+func (r *snapshotReader) take(n uint64) []byte {
+	if r.failed || n > uint64(len(r.data)-r.at) {
+		r.failed = true
+		return nil
+	}
+	b := r.data[r.at : r.at+int(n) : r.at+int(n)]
+	r.at += int(n)
+	return b
+}
+
+func (r *snapshotReader) number() uint64 {
+	if r.failed {
+		return 0
+	}
+	v, n := binary.Uvarint(r.data[r.at:])
+	if n <= 0 {
+		r.failed = true
+		return 0
+	}
+	r.at += n
+	return v
+}
+
+func (r *snapshotReader) text() []byte { return r.take(r.number()) }
+
+func (r *snapshotReader) entry() (key []byte, rev int64, value []byte) {
+	if key = r.text(); len(key) == 0 {
+		return nil, 0, nil
+	}
+	return key, int64(r.number()), r.text()
+}
+
+// walk goes through all entries and reports whether they end where they should.
+func (r *snapshotReader) walk() bool {
+	n := uint64(0)
+	for key, _, _ := r.entry(); len(key) > 0; key, _, _ = r.entry() {
+		n++
+	}
+	return r.number() == n && !r.failed && r.at == len(r.data)
+}
+
+func (r snapshotReader) changes(yield func(model.Change, error) bool) {
+	for key, rev, value := r.entry(); len(key) > 0; key, rev, value = r.entry() {
+		k, known, err := snapshotKeys.parse(string(key))
+		if err != nil {
+			yield(model.Change{}, fmt.Errorf("read snapshot: %w", err))
+			return
+		}
+		if known && !yield(decodeChange(k, rev, value), nil) {
+			return
+		}
+	}
+}

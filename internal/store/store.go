@@ -1,0 +1,153 @@
+// Package store answers one question: how is the state laid out in etcd, and how is
+// it changed and followed? It is the only room that knows etcd. Keys are made and
+// read in keys.go, values in codec.go; Update changes, Follow follows, and a
+// snapshot file keeps what was followed for when etcd cannot be reached.
+package store
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+
+	"signpost/internal/model"
+)
+
+// What an empty Config stands for.
+const (
+	DefaultEndpoint = "http://127.0.0.1:2379"
+	DefaultPrefix   = "/signpost"
+)
+
+// Config says where the state is.
+type Config struct {
+	Endpoints []string    // etcd's client URLs, all http or all https; none: DefaultEndpoint
+	Prefix    string      // all keys are below it; empty: DefaultPrefix
+	TLS       *tls.Config // nil: the system's roots for https
+	User      string      // empty: none, or the common name of the certificate
+	Password  string
+	Log       *slog.Logger // nil: silent
+}
+
+// Store is the state in etcd. It is safe for concurrent use.
+type Store struct {
+	client *clientv3.Client
+	keys   keys
+	log    *slog.Logger
+	master atomic.Pointer[MasterKey] // nil until UseMasterKey
+}
+
+// Open makes a Store without waiting for etcd, which need not be there yet. Errors
+// are of kind Invalid and name the field.
+func Open(c Config) (*Store, error) {
+	if len(c.Endpoints) == 0 {
+		c.Endpoints = []string{DefaultEndpoint}
+	}
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	client, err := clientv3.New(c.client())
+	if err != nil {
+		return nil, model.E(model.Invalid, "open etcd", strings.Join(c.Endpoints, ",")).From(err)
+	}
+	// The token that client() gave was only to keep New from asking etcd for one. From
+	// here on it is asked for when etcd refuses the one at hand.
+	client.Token, client.Username, client.Password = "", c.User, c.Password
+	return &Store{client: client, keys: newKeys(c.Prefix), log: c.Log}, nil
+}
+
+// Close ends all that the Store does.
+func (s *Store) Close() error { return s.client.Close() }
+
+func (c Config) check() error {
+	bad := func(field, subject, why, hint string) error {
+		return model.E(model.Invalid, "open etcd", subject).In(field).Because(why).Hint(hint)
+	}
+	schemes := map[string]bool{}
+	for _, e := range c.Endpoints {
+		u, err := url.Parse(e)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+			return bad("endpoints", e, "it is not the URL of an etcd member", "give one such as "+DefaultEndpoint)
+		}
+		schemes[u.Scheme] = true
+	}
+	switch {
+	case len(schemes) > 1:
+		return bad("endpoints", strings.Join(c.Endpoints, ","), "some are http and some https", "use one for all")
+	case schemes["http"] && c.TLS != nil:
+		return bad("tls", c.Endpoints[0], "there are certificates for a connection without TLS", "use https")
+	case !strings.HasPrefix(c.Prefix, "/"):
+		return bad("prefix", c.Prefix, "it does not begin with a slash", "give one such as "+DefaultPrefix)
+	case (c.User == "") != (c.Password == ""):
+		return bad("credentials", c.User, "there is a user without a password or the reverse", "give both or neither")
+	}
+	return nil
+}
+
+func (c Config) client() clientv3.Config {
+	cfg := clientv3.Config{
+		Endpoints: slices.Clone(c.Endpoints), TLS: c.TLS, Logger: zap.NewNop(),
+		// A dead path is given up after 15 s; etcd refuses more than one ping in 5 s, and
+		// any from a client without a call in progress.
+		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
+		// gRPC would wait up to two minutes before it tries again a member that was away.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+			MinConnectTimeout: 5 * time.Second,
+		})},
+	}
+	if c.User != "" {
+		cfg.Token = "none yet"
+	}
+	return cfg
+}
+
+// TLSFromFiles reads PEM files: the client's certificate and key, or neither, and
+// the authorities that etcd's own certificates must be from; none: the system's. The
+// client's are read again at every connection, so that they can be renewed in place.
+func TLSFromFiles(cert, key, ca string) (*tls.Config, error) {
+	bad := func(field, file string) *model.Error {
+		return model.E(model.Invalid, "read TLS files", file).In(field)
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if (cert == "") != (key == "") {
+		return nil, bad("tls", cert+key).Because("there is a certificate without a key or the reverse").Hint("give both or neither")
+	}
+	if cert != "" {
+		load := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(cert, key)
+			return &pair, err
+		}
+		if _, err := load(nil); err != nil {
+			return nil, bad("tls", cert).From(err)
+		}
+		cfg.GetClientCertificate = load
+	}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, bad("tls", ca).From(err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, bad("tls", ca).Because("there is no certificate in it")
+		}
+	}
+	return cfg, nil
+}

@@ -1,0 +1,276 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"signpost/internal/model"
+)
+
+const (
+	// attempts is how often a change that lost to another is decided again.
+	attempts = 30
+	// maxOps is etcd's default --max-txn-ops.
+	maxOps = 128
+	// callTimeout bounds one read or commit, so that a caller learns of a lost
+	// quorum in time to say so.
+	callTimeout = 2 * time.Second
+)
+
+// Tx is one look at the state at one revision, and what is to be changed. All it
+// reads is at that revision, whatever it writes is not seen by its own reads, and
+// at commit everything it read is compared: a decision stands only on what is
+// still so. Additions to and changes in a range that it listed are noticed too,
+// removals from it are not.
+//
+// A Tx is for one goroutine and ends with the function that it was given to.
+type Tx struct {
+	ctx    context.Context
+	s      *Store
+	rev    int64
+	seen   map[string]*mvccpb.KeyValue // nil: read and absent
+	exact  map[string]bool             // of seen: to be compared one by one
+	ranges []span
+	writes map[string][]byte // nil: delete
+	order  []string          // keys of writes, as first written
+	audits []model.AuditRecord
+	result string // the key under which the call's result is kept, if it is
+	zones  map[model.Name]bool
+}
+
+type span struct{ from, to string }
+
+// Result says what became of an Update.
+type Result struct {
+	Revision int64 // of the change, or that was looked at when nothing changed
+	Changed  bool
+}
+
+// Update calls decide until what it decided is committed: all it read compared,
+// all it writes and its audit records in one transaction, with a put of
+// v1/dns/rev/<zone> for each zone whose answers change. decide must have no effect
+// but through its Tx, for it may be called several times. When it returns an error
+// nothing is written. When it writes nothing, or only what is there already,
+// neither is anything committed.
+//
+// Errors: those of decide; Unavailable when etcd cannot commit or cannot be heard
+// now (the change may then have been made all the same); Aborted when others kept
+// changing what it decides on; Exhausted when the change is too large for one
+// transaction or etcd is full.
+func (s *Store) Update(ctx context.Context, decide func(*Tx) error) (Result, error) {
+	for i := range attempts {
+		tx := s.newTx(ctx)
+		if err := decide(tx); err != nil {
+			return Result{}, err
+		}
+		res, won, err := tx.commit()
+		if err != nil || won {
+			return res, err
+		}
+		if err := sleep(ctx, rand.N(time.Duration(i+1)*2*time.Millisecond)); err != nil {
+			return Result{}, translate(err, "change", "")
+		}
+	}
+	return Result{}, model.E(model.Aborted, "change", "").Because("others keep changing the same thing").Hint("try again")
+}
+
+// Read gives a look at the state at one revision, read linearizably. Writes are a
+// bug and panic.
+func (s *Store) Read(ctx context.Context, look func(*Tx) error) error {
+	tx := s.newTx(ctx)
+	tx.writes = nil
+	return look(tx)
+}
+
+func (s *Store) newTx(ctx context.Context) *Tx {
+	return &Tx{
+		ctx: ctx, s: s, seen: map[string]*mvccpb.KeyValue{}, exact: map[string]bool{},
+		writes: map[string][]byte{}, zones: map[model.Name]bool{},
+	}
+}
+
+// Revision is the revision that everything is read at; it reads it when nothing
+// was read yet.
+func (tx *Tx) Revision() (int64, error) {
+	if tx.rev == 0 {
+		if _, err := tx.get(tx.s.keys.schema()); err != nil {
+			return 0, err
+		}
+	}
+	return tx.rev, nil
+}
+
+// get reads keys, those not yet read in one round trip, in the order given.
+func (tx *Tx) get(keys ...string) ([]*mvccpb.KeyValue, error) {
+	var ops []clientv3.Op
+	var missing []string
+	for _, k := range keys {
+		if _, ok := tx.seen[k]; !ok {
+			missing = append(missing, k)
+			ops = append(ops, clientv3.OpGet(k, tx.atRevision()...))
+			tx.seen[k] = nil
+		}
+		tx.exact[k] = true
+	}
+	for len(ops) > 0 {
+		n := min(len(ops), maxOps)
+		if err := tx.fetch(missing[:n], ops[:n]); err != nil {
+			for _, k := range missing {
+				delete(tx.seen, k)
+			}
+			return nil, err
+		}
+		missing, ops = missing[n:], ops[n:]
+	}
+	out := make([]*mvccpb.KeyValue, len(keys))
+	for i, k := range keys {
+		out[i] = tx.seen[k]
+	}
+	return out, nil
+}
+
+func (tx *Tx) fetch(keys []string, ops []clientv3.Op) error {
+	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout)
+	defer cancel()
+	resp, err := tx.s.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return translate(err, "read state", "")
+	}
+	if tx.rev == 0 {
+		tx.rev = resp.Header.Revision
+	}
+	for i, r := range resp.Responses {
+		if kvs := r.GetResponseRange().GetKvs(); len(kvs) == 1 {
+			tx.seen[keys[i]] = kvs[0]
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) atRevision() []clientv3.OpOption {
+	if tx.rev == 0 {
+		return nil
+	}
+	return []clientv3.OpOption{clientv3.WithRev(tx.rev)}
+}
+
+// list reads up to limit keys of [from, to) in key order, or all when limit is 0;
+// from and to are kept for comparing.
+func (tx *Tx) list(from, to string, limit int64, opts ...clientv3.OpOption) ([]*mvccpb.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout*5)
+	defer cancel()
+	opts = append(append(opts, clientv3.WithRange(to), clientv3.WithLimit(limit)), tx.atRevision()...)
+	resp, err := tx.s.client.Get(ctx, from, opts...)
+	if err != nil {
+		return nil, translate(err, "read state", "")
+	}
+	if tx.rev == 0 {
+		tx.rev = resp.Header.Revision
+	}
+	tx.ranges = append(tx.ranges, span{from, to})
+	for _, kv := range resp.Kvs {
+		tx.seen[string(kv.Key)] = kv
+	}
+	return resp.Kvs, nil
+}
+
+// put plans a write; nil deletes. Only a key that was read may be written, so that
+// it is compared.
+func (tx *Tx) put(key string, value []byte) {
+	if tx.writes == nil {
+		panic("store: a write in Read: " + key)
+	}
+	if _, ok := tx.seen[key]; !ok {
+		panic("store: a write of a key that was not read: " + key)
+	}
+	if _, ok := tx.writes[key]; !ok {
+		tx.order = append(tx.order, key)
+	}
+	tx.writes[key] = value
+	tx.exact[key] = true
+}
+
+// answers says that the zone's answers change with this transaction, if it
+// changes anything.
+func (tx *Tx) answers(z model.Name) { tx.zones[z] = true }
+
+// ops is what is really to be written, and whether that is a change.
+func (tx *Tx) ops() (ops []clientv3.Op, changed bool) {
+	for _, k := range tx.order {
+		old, v := tx.seen[k], tx.writes[k]
+		if v == nil && old == nil || v != nil && old != nil && bytes.Equal(v, old.Value) {
+			continue
+		}
+		changed = changed || k != tx.result
+		if v == nil {
+			ops = append(ops, clientv3.OpDelete(k))
+		} else {
+			ops = append(ops, clientv3.OpPut(k, string(v)))
+		}
+	}
+	if !changed {
+		return ops, false
+	}
+	for z := range tx.zones {
+		ops = append(ops, clientv3.OpPut(tx.s.keys.rev(z), ""))
+	}
+	for i := range tx.audits {
+		ops = append(ops, clientv3.OpPut(tx.s.keys.audit(newAuditID(tx.audits[i].Time)), string(encodeAudit(&tx.audits[i]))))
+	}
+	return ops, true
+}
+
+func (tx *Tx) commit() (Result, bool, error) {
+	rev, err := tx.Revision()
+	if err != nil {
+		return Result{}, false, err
+	}
+	ops, changed := tx.ops()
+	if len(ops) == 0 {
+		return Result{Revision: rev}, true, nil
+	}
+	cmps := tx.compares()
+	if len(ops) > maxOps || len(cmps) > maxOps {
+		return Result{}, false, model.E(model.Exhausted, "change", "").Because("it touches too many names at once").Hint("do it in smaller steps")
+	}
+	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout)
+	defer cancel()
+	resp, err := tx.s.client.Txn(ctx).If(cmps...).Then(ops...).Commit()
+	if err != nil {
+		return Result{}, false, translate(err, "commit change", "")
+	}
+	return Result{Revision: resp.Header.Revision, Changed: changed}, resp.Succeeded, nil
+}
+
+// compares is one for each key that was read by itself or is written, and one for
+// each range.
+func (tx *Tx) compares() []clientv3.Cmp {
+	var cmps []clientv3.Cmp
+	for k := range tx.exact {
+		var mod int64
+		if kv := tx.seen[k]; kv != nil {
+			mod = kv.ModRevision
+		}
+		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(k), "=", mod))
+	}
+	for _, r := range tx.ranges {
+		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(r.from), "<", tx.rev+1).WithRange(r.to))
+	}
+	return cmps
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,217 @@
+package zone
+
+import (
+	"cmp"
+	"hash/maphash"
+	"iter"
+	"math/bits"
+	"slices"
+)
+
+// trie is an immutable map from names to what is kept of them: a hash array mapped
+// trie of 64 ways whose elements carry their own key. A changed copy shares all but
+// the nodes on the way to the change. The zero trie is empty.
+type trie[E keyed] struct{ root node[E] }
+
+type keyed interface{ key() string }
+
+// node has elements and further nodes under the next six bits of the hash; a bit
+// is set in at most one of the two maps. At the last depth, where the hash is used
+// up, elems is a plain list. Nodes lie in their parent's array, not behind pointers:
+// a look-up among a million names waits for memory three times, not five.
+type node[E keyed] struct {
+	elemMap, nodeMap uint64
+	elems            []E
+	nodes            []node[E]
+}
+
+const (
+	ways  = 6  // bits of the hash that one node looks at
+	depth = 10 // nodes on a way; 60 bits of the hash are looked at
+)
+
+// seed makes it hard to choose names that collide. Nothing that leaves the process
+// depends on it.
+var seed = maphash.MakeSeed()
+
+func hash(key string) uint64 { return maphash.String(seed, key) }
+
+func bitAt(h uint64, d int) uint64 { return 1 << (h >> (64 - ways - ways*d) & (1<<ways - 1)) }
+
+func rank(bitmap, bit uint64) int { return bits.OnesCount64(bitmap & (bit - 1)) }
+
+func (t *trie[E]) find(key string) (E, bool) {
+	h := hash(key)
+	n := &t.root
+	for d := 0; d < depth; d++ {
+		bit := bitAt(h, d)
+		if n.elemMap&bit != 0 {
+			e := n.elems[rank(n.elemMap, bit)]
+			return e, e.key() == key
+		}
+		if n.nodeMap&bit == 0 {
+			var none E
+			return none, false
+		}
+		n = &n.nodes[rank(n.nodeMap, bit)]
+	}
+	for _, e := range n.elems {
+		if e.key() == key {
+			return e, true
+		}
+	}
+	var none E
+	return none, false
+}
+
+// with is the trie with e in the place of any element of its key.
+func (t trie[E]) with(e E) trie[E] { return trie[E]{t.root.with(e, hash(e.key()), 0)} }
+
+func (n node[E]) with(e E, h uint64, d int) node[E] {
+	if d == depth {
+		n.elems = append(slices.DeleteFunc(slices.Clone(n.elems), func(o E) bool { return o.key() == e.key() }), e)
+		return n
+	}
+	bit := bitAt(h, d)
+	switch i, j := rank(n.elemMap, bit), rank(n.nodeMap, bit); {
+	case n.nodeMap&bit != 0:
+		n.nodes = slices.Clone(n.nodes)
+		n.nodes[j] = n.nodes[j].with(e, h, d+1)
+	case n.elemMap&bit == 0:
+		n.elemMap |= bit
+		n.elems = inserted(n.elems, i, e)
+	case n.elems[i].key() == e.key():
+		n.elems = slices.Clone(n.elems)
+		n.elems[i] = e
+	default:
+		o := n.elems[i]
+		both := node[E]{}.with(o, hash(o.key()), d+1).with(e, h, d+1)
+		n.elemMap &^= bit
+		n.elems = removed(n.elems, i)
+		n.nodeMap |= bit
+		n.nodes = inserted(n.nodes, j, both)
+	}
+	return n
+}
+
+// without is the trie without the element of a key, if there is one.
+func (t trie[E]) without(key string) trie[E] {
+	if _, ok := t.find(key); !ok {
+		return t
+	}
+	return trie[E]{t.root.without(key, hash(key), 0)}
+}
+
+// without is for a key that is there. A node with one element and nothing else goes
+// into its parent, so that equal contents have equal shape.
+func (n node[E]) without(key string, h uint64, d int) node[E] {
+	if d == depth {
+		n.elems = slices.DeleteFunc(slices.Clone(n.elems), func(o E) bool { return o.key() == key })
+		return n
+	}
+	bit := bitAt(h, d)
+	i, j := rank(n.elemMap, bit), rank(n.nodeMap, bit)
+	if n.elemMap&bit != 0 {
+		n.elemMap &^= bit
+		n.elems = removed(n.elems, i)
+		return n
+	}
+	sub := n.nodes[j].without(key, h, d+1)
+	if len(sub.elems) == 1 && len(sub.nodes) == 0 {
+		n.nodeMap &^= bit
+		n.nodes = removed(n.nodes, j)
+		n.elemMap |= bit
+		n.elems = inserted(n.elems, i, sub.elems[0])
+		return n
+	}
+	n.nodes = slices.Clone(n.nodes)
+	n.nodes[j] = sub
+	return n
+}
+
+// all yields every element, in no order to rely on.
+func (t trie[E]) all() iter.Seq[E] {
+	return func(yield func(E) bool) { t.root.each(yield) }
+}
+
+func (n *node[E]) each(yield func(E) bool) bool {
+	for _, e := range n.elems {
+		if !yield(e) {
+			return false
+		}
+	}
+	for i := range n.nodes {
+		if !n.nodes[i].each(yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// hashed is an element on its way into a trie that is built at once, which takes a
+// tenth of the time of adding elements one by one.
+type hashed[E keyed] struct {
+	hash uint64
+	elem E
+}
+
+// trieOf builds a trie of elements of different keys. It sorts its argument.
+func trieOf[E keyed](elems []hashed[E]) trie[E] {
+	slices.SortFunc(elems, func(a, b hashed[E]) int { return cmp.Compare(a.hash, b.hash) })
+	return trie[E]{nodeOf(elems, 0)}
+}
+
+func nodeOf[E keyed](sorted []hashed[E], d int) (n node[E]) {
+	if d == depth {
+		for _, s := range sorted {
+			n.elems = append(n.elems, s.elem)
+		}
+		return n
+	}
+	var starts [1<<ways + 1]int // where the elements of each way begin that has any
+	ways, single := 0, 0
+	for i, s := range sorted {
+		bit := bitAt(s.hash, d)
+		if ways > 0 && bit == bitAt(sorted[starts[ways-1]].hash, d) {
+			continue
+		}
+		if i+1 == len(sorted) || bit != bitAt(sorted[i+1].hash, d) {
+			n.elemMap |= bit
+			single++
+		} else {
+			n.nodeMap |= bit
+		}
+		starts[ways] = i
+		ways++
+	}
+	starts[ways] = len(sorted)
+	n.elems = make([]E, 0, single)
+	n.nodes = make([]node[E], 0, ways-single)
+	for i := range ways {
+		if of := sorted[starts[i]:starts[i+1]]; len(of) == 1 {
+			n.elems = append(n.elems, of[0].elem)
+		} else {
+			n.nodes = append(n.nodes, nodeOf(of, d+1))
+		}
+	}
+	return n
+}
+
+// inserted and removed copy exactly what is needed, with no room to grow.
+func inserted[T any](s []T, i int, v T) []T {
+	out := make([]T, len(s)+1)
+	copy(out, s[:i])
+	out[i] = v
+	copy(out[i+1:], s[i:])
+	return out
+}
+
+func removed[T any](s []T, i int) []T {
+	if len(s) == 1 {
+		return nil
+	}
+	out := make([]T, len(s)-1)
+	copy(out, s[:i])
+	copy(out[i:], s[i+1:])
+	return out
+}

@@ -1,0 +1,197 @@
+package signpost
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/fall"
+
+	"signpost/internal/model"
+	"signpost/internal/store"
+)
+
+// probeEvery is how often a replica asks etcd whether it still knows the newest
+// state.
+const probeEvery = 2 * time.Second
+
+// options is what one directive says.
+type options struct {
+	zones    []model.Name
+	maxStale time.Duration // 0: no limit
+	fall     fall.F
+	settings settings
+}
+
+// settings is what makes a replica: directives that agree on all of it share one.
+type settings struct {
+	endpoints      []string
+	prefix         string
+	tls            *tls.Config
+	files          []string // that tls is from
+	user, password string
+	snapshot       string
+	probe          time.Duration
+	secrets        [sha256.Size]byte // of the authorities and the password as they were read
+}
+
+// key is equal for settings that make the same replica. What was in files that are
+// read once is part of it, so that a reload brings new ones into use.
+func (s settings) key() string {
+	return fmt.Sprintf("%q %q %q %q %q %s %x", s.endpoints, s.prefix, s.files, s.user, s.snapshot, s.probe, s.secrets)
+}
+
+// parse reads the directive. It reports all that is wrong at once.
+func parse(c *caddy.Controller) (options, error) {
+	o := options{settings: settings{endpoints: []string{store.DefaultEndpoint}, prefix: store.DefaultPrefix, probe: probeEvery}}
+	c.Next()
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, c.Errf(format, args...)) }
+	args := c.RemainingArgs()
+	if len(args) == 0 {
+		args = c.ServerBlockKeys
+	}
+	for _, z := range zones(args, bad) {
+		n, err := model.ParseName(z)
+		if err != nil {
+			bad("%v", err)
+			continue
+		}
+		o.zones = append(o.zones, n)
+	}
+	seen := map[string]bool{}
+	for c.NextBlock() {
+		word := c.Val()
+		if seen[word] {
+			bad("%s is given twice; give it once", word)
+		}
+		seen[word] = true
+		o.option(word, c.RemainingArgs(), bad)
+	}
+	if c.Next() {
+		bad("signpost is given twice in one server block; give it once, its ZONES can be many")
+	}
+	return o, errors.Join(problems...)
+}
+
+func (o *options) option(word string, args []string, bad func(string, ...any)) {
+	want := func(usage string, n int) bool {
+		if len(args) != n {
+			bad("%s has %d arguments; write: %s", word, len(args), usage)
+		}
+		return len(args) == n
+	}
+	s := &o.settings
+	switch word {
+	case "endpoint":
+		if len(args) == 0 {
+			bad("endpoint has no arguments; write: endpoint URL..., such as endpoint %s", store.DefaultEndpoint)
+		}
+		s.endpoints = args // store.Open says what is wrong with one
+	case "prefix":
+		if want("prefix PATH", 1) {
+			s.prefix = strings.TrimRight(args[0], "/")
+			if !strings.HasPrefix(s.prefix, "/") {
+				bad("prefix %q is no path; start it with / and a word, as in %s", args[0], store.DefaultPrefix)
+			}
+		}
+	case "tls":
+		if want("tls CERT KEY CA", 3) {
+			s.readTLS(args[0], args[1], args[2], bad)
+		}
+	case "credentials":
+		if want("credentials USER FILE", 2) {
+			s.readPassword(args[0], args[1], bad)
+		}
+	case "snapshot":
+		if want("snapshot PATH", 1) {
+			s.snapshot = filepath.Clean(args[0])
+			if info, err := os.Stat(filepath.Dir(s.snapshot)); err != nil || !info.IsDir() {
+				bad("snapshot %q: there is no directory %s; make it, writable for this process", args[0], filepath.Dir(s.snapshot))
+			} else if info, err := os.Stat(s.snapshot); err == nil && info.IsDir() {
+				bad("snapshot %q is a directory; name a file in it", args[0])
+			}
+		}
+	case "max_stale":
+		if want("max_stale DURATION", 1) {
+			d, err := time.ParseDuration(args[0])
+			if err != nil || d <= 0 {
+				bad("max_stale %q is no duration above zero; write it as 90s, 30m or 12h", args[0])
+			}
+			// A limit near the interval of asking would be passed between two answers.
+			o.maxStale, s.probe = d, max(min(probeEvery, d/4), 50*time.Millisecond)
+		}
+	case "fallthrough":
+		o.fall.SetZonesFromArgs(zones(args, bad))
+	default:
+		bad("there is no option %q; there are endpoint, prefix, tls, credentials, snapshot, max_stale and fallthrough", word)
+	}
+}
+
+func (s *settings) readTLS(cert, key, ca string, bad func(string, ...any)) {
+	config, err := store.TLSFromFiles(cert, key, ca)
+	if err != nil {
+		bad("%v", err)
+		return
+	}
+	s.tls = config
+	s.files = []string{cert, key, ca}
+	if text, err := os.ReadFile(ca); err == nil { // the others are read at every connection
+		s.secrets = sha256.Sum256(append(s.secrets[:], text...))
+	}
+}
+
+func (s *settings) readPassword(user, file string, bad func(string, ...any)) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		bad("credentials: %v; put the password of %s there, readable for this process", err, user)
+		return
+	}
+	s.user, s.password = user, strings.TrimRight(string(text), "\r\n")
+	if s.user == "" || s.password == "" {
+		bad("credentials: the user or the password in %s is empty; put it there", file)
+	}
+	s.secrets = sha256.Sum256(append(s.secrets[:], text...))
+}
+
+// zones expands what may stand for a zone in a Corefile: names, names with a
+// transport or port as in a server block, and networks for reverse zones.
+func zones(args []string, bad func(string, ...any)) []string {
+	var out []string
+	for _, a := range args {
+		expanded := plugin.Host(a).NormalizeExact()
+		if len(expanded) == 0 {
+			bad("%q is no zone; write a domain name or a network such as 192.0.2.0/24", a)
+		}
+		out = append(out, expanded...)
+	}
+	return out
+}
+
+// servers is the addresses of the servers of the directive's block, as CoreDNS
+// writes them in metrics.
+func servers(c *caddy.Controller) []string {
+	var out []string
+	for i := range c.ServerBlockKeys {
+		key := *c
+		key.ServerBlockKeyIndex = i
+		config := dnsserver.GetConfig(&key)
+		for _, host := range config.ListenHosts {
+			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, config.Port))
+			if err != nil {
+				continue // the server itself fails to start with the reason
+			}
+			out = append(out, config.Transport+"://"+addr.String())
+		}
+	}
+	return out
+}

@@ -1,0 +1,97 @@
+package signpost
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+)
+
+func TestEveryOptionAndWhatIsWrongWithIt(t *testing.T) {
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	empty := filepath.Join(dir, "empty")
+	for file, text := range map[string]string{password: "secret\n", empty: "\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		in    string
+		wrong string // "" : nothing
+		check func(options) bool
+	}{
+		{"", "", func(o options) bool {
+			return len(o.zones) == 1 && o.zones[0] == "example.org." && o.settings.prefix == "/signpost" &&
+				len(o.settings.endpoints) == 1 && o.settings.endpoints[0] == "http://127.0.0.1:2379" &&
+				o.settings.snapshot == "" && o.maxStale == 0 && !o.fall.Through("example.org.")
+		}},
+		{"A.example. b.example 192.0.2.0/24", "", func(o options) bool {
+			return len(o.zones) == 3 && o.zones[0] == "a.example." && o.zones[1] == "b.example." && o.zones[2] == "2.0.192.in-addr.arpa."
+		}},
+		{"a..example", "is no zone", nil},
+		{"{\nendpoint http://192.0.2.1:2379 http://192.0.2.2:2379\n}", "", func(o options) bool { return len(o.settings.endpoints) == 2 }},
+		{"{\nendpoint\n}", "write: endpoint URL...", nil},
+		{"{\nprefix /other/\n}", "", func(o options) bool { return o.settings.prefix == "/other" }},
+		{"{\nprefix other\n}", "start it with /", nil},
+		{"{\nprefix /\n}", "start it with /", nil},
+		{"{\nprefix /a /b\n}", "write: prefix PATH", nil},
+		{"{\ntls a b\n}", "write: tls CERT KEY CA", nil},
+		{"{\ntls /nowhere/a /nowhere/b /nowhere/c\n}", "/nowhere/a", nil},
+		{"{\ncredentials dns " + password + "\n}", "", func(o options) bool { return o.settings.user == "dns" && o.settings.password == "secret" }},
+		{"{\ncredentials dns /nowhere/password\n}", "put the password of dns there", nil},
+		{"{\ncredentials dns " + empty + "\n}", "is empty", nil},
+		{"{\ncredentials dns\n}", "write: credentials USER FILE", nil},
+		{"{\nsnapshot " + dir + "/s\n}", "", func(o options) bool { return o.settings.snapshot == dir+"/s" }},
+		{"{\nsnapshot " + dir + "/none/s\n}", "there is no directory", nil},
+		{"{\nsnapshot " + dir + "\n}", "is a directory", nil},
+		{"{\nsnapshot\n}", "write: snapshot PATH", nil},
+		{"{\nmax_stale 1h\n}", "", func(o options) bool { return o.maxStale == time.Hour && o.settings.probe == probeEvery }},
+		{"{\nmax_stale 2s\n}", "", func(o options) bool { return o.settings.probe == time.Second/2 }},
+		{"{\nmax_stale 0s\n}", "no duration above zero", nil},
+		{"{\nmax_stale soon\n}", "write it as 90s", nil},
+		{"{\nmax_stale\n}", "write: max_stale DURATION", nil},
+		{"{\nfallthrough\n}", "", func(o options) bool { return o.fall.Through("x.test.") }},
+		{"{\nfallthrough a.test b.test\n}", "", func(o options) bool { return o.fall.Through("x.b.test.") && !o.fall.Through("c.test.") }},
+		{"{\nfallthrough a..test\n}", "is no zone", nil},
+		{"{\nttl 60\n}", `no option "ttl"`, nil},
+		{"{\nprefix /a\nprefix /a\n}", "prefix is given twice", nil},
+		{"{\nfallthrough\nfallthrough\n}", "fallthrough is given twice", nil},
+		{"\nsignpost a.example", "give it once", nil},
+	} {
+		controller := caddy.NewTestController("dns", "signpost "+c.in)
+		controller.ServerBlockKeys = []string{"dns://example.org.:53"}
+		o, err := parse(controller)
+		switch {
+		case c.wrong == "" && err != nil:
+			t.Errorf("signpost %s: %v", c.in, err)
+		case c.wrong == "" && !c.check(o):
+			t.Errorf("signpost %s is read as %+v", c.in, o)
+		case c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)):
+			t.Errorf("signpost %s: want an error with %q, got %v", c.in, c.wrong, err)
+		}
+	}
+}
+
+func TestAllMistakesAreToldAtOnce(t *testing.T) {
+	_, err := parse(caddy.NewTestController("dns", "signpost {\nprefix a\nmax_stale b\ncolour c\n}"))
+	for _, word := range []string{"prefix", "max_stale", "colour"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%v does not tell of %s", err, word)
+		}
+	}
+}
+
+// Nobody but store.Open knows what a good endpoint is; it says so at start.
+func TestABadEndpointIsAnErrorAtStart(t *testing.T) {
+	for _, bad := range []string{"127.0.0.1:2379", "ftp://127.0.0.1", "http://127.0.0.1:2379/path"} {
+		rd := &reader{}
+		if err := shared.attach(settings{endpoints: []string{bad}, prefix: "/signpost"}, rd, nil); err == nil {
+			shared.detach(rd)
+			t.Errorf("endpoint %s is taken", bad)
+		}
+	}
+}

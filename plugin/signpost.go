@@ -1,0 +1,144 @@
+// Package signpost answers one question: how does CoreDNS hand us a query and take
+// our answer? It holds no data of its own: a replica follows etcd into a view, and
+// a query loads that view once.
+package signpost
+
+import (
+	"context"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics"
+	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/miekg/dns"
+
+	"signpost/internal/model"
+	"signpost/internal/zone"
+)
+
+// Signpost is one directive of a Corefile at work.
+type Signpost struct {
+	Next   plugin.Handler
+	zones  []model.Name // in which zones of etcd are served
+	fall   fall.F
+	reader *reader
+	counts counts
+}
+
+// Name is the directive's.
+func (s *Signpost) Name() string { return pluginName }
+
+// Ready reports whether the state is known and not older than max_stale.
+func (s *Signpost) Ready() bool { return s.reader.view.Load() != nil }
+
+// CacheBypassZones keeps the cache plugin away from what we may answer: it would
+// hold answers back beyond a change. It is asked once, when our zones may not be
+// there yet, so these are the directive's.
+func (s *Signpost) CacheBypassZones() []string {
+	out := make([]string, len(s.zones))
+	for i, z := range s.zones {
+		out[i] = z.String()
+	}
+	return out
+}
+
+// ServeDNS answers from the view as it is now:
+//
+//	the name and class      the view         what happens
+//	outside ZONES, not IN   any              not ours: to the next plugin
+//	in ZONES                none or stale    SERVFAIL: we do not know
+//	in none of our zones    there            not ours: to the next plugin
+//	in one of our zones     there            answered
+//
+// What is not ours is REFUSED when there is no next plugin.
+func (s *Signpost) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	q := &r.Question[0]
+	name := model.NameOf(q.Name)
+	within, ok := s.within(name)
+	if !ok || q.Qclass != dns.ClassINET {
+		return s.pass(ctx, w, r)
+	}
+	server := metrics.WithServer(ctx)
+	v := s.reader.view.Load()
+	if v == nil {
+		s.counts.add(server, within, dns.RcodeServerFailure)
+		return dns.RcodeServerFailure, nil
+	}
+	z := s.find(v, name, q.Qtype)
+	if z == nil {
+		return s.pass(ctx, w, r)
+	}
+	if rcode := refusal(r.Opcode, q.Qtype); rcode != dns.RcodeSuccess {
+		s.counts.add(server, z.Name(), rcode)
+		return rcode, nil
+	}
+	a := z.Answer(q.Name, q.Qtype)
+	if a.Rcode == dns.RcodeNameError && s.Next != nil && s.fall.Through(name.String()) {
+		return plugin.NextOrFailure(pluginName, s.Next, ctx, w, r)
+	}
+	m := new(dns.Msg)
+	m.SetReply(r)
+	m.Rcode, m.Authoritative = a.Rcode, a.AA
+	m.Answer, m.Ns, m.Extra = a.Answer, a.Ns, a.Extra
+	// Whether it is compressed is CoreDNS's to say: it compresses what else would not
+	// fit the client's buffer or one packet, and no more.
+	s.counts.add(server, z.Name(), a.Rcode)
+	return dns.RcodeSuccess, w.WriteMsg(m)
+}
+
+// within is the zone of the directive that contains the name.
+func (s *Signpost) within(name model.Name) (model.Name, bool) {
+	for _, z := range s.zones {
+		if name.In(z) {
+			return z, true
+		}
+	}
+	return "", false
+}
+
+// find is the zone that the question is for: the longest that contains it and lies
+// in ZONES. DS at an apex is asked of the zone above when that is ours as well.
+func (s *Signpost) find(v *zone.View, name model.Name, qtype uint16) *zone.Zone {
+	z := v.Find(name, qtype)
+	if z != nil && qtype == dns.TypeDS && !s.serves(z) {
+		z = v.Find(name, dns.TypeSOA) // the zone above is not ours: the zone itself says NODATA
+	}
+	if z == nil || !s.serves(z) {
+		return nil
+	}
+	return z
+}
+
+func (s *Signpost) serves(z *zone.Zone) bool {
+	_, ok := s.within(z.Name())
+	return ok
+}
+
+func (s *Signpost) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	if s.Next == nil {
+		return dns.RcodeRefused, nil
+	}
+	return plugin.NextOrFailure(pluginName, s.Next, ctx, w, r)
+}
+
+// refusal is the rcode for what is no question about data of a zone, else NOERROR:
+//
+//	NOTIFY                               REFUSED   we are nobody's secondary
+//	any other opcode but QUERY           NOTIMP
+//	AXFR, IXFR that transfer did not take REFUSED
+//	MAILA, MAILB                         NOTIMP    RFC 6895, as BIND does
+//	OPT, and 128 to 254: no data types   FORMERR   RFC 6895, 9824 for NXNAME
+func refusal(opcode int, qtype uint16) int {
+	switch {
+	case opcode == dns.OpcodeNotify:
+		return dns.RcodeRefused
+	case opcode != dns.OpcodeQuery:
+		return dns.RcodeNotImplemented
+	case qtype == dns.TypeAXFR, qtype == dns.TypeIXFR:
+		return dns.RcodeRefused
+	case qtype == dns.TypeMAILA, qtype == dns.TypeMAILB:
+		return dns.RcodeNotImplemented
+	case qtype == dns.TypeOPT, qtype >= 128 && qtype < dns.TypeANY:
+		return dns.RcodeFormatError
+	}
+	return dns.RcodeSuccess
+}
