@@ -3,6 +3,9 @@ GO      ?= go
 BIN     := bin
 TOOLS   := $(CURDIR)/bin/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# One way of compiling for programs and tests, so that both use what the other has
+# compiled; it also makes the programs static. The race detector needs cgo.
+export CGO_ENABLED := 0
 LDFLAGS := -s -w -X signpost/internal/version.Version=$(VERSION)
 
 # Tools of the developers, at fixed versions; built on first use.
@@ -24,13 +27,13 @@ run: build ## start everything on this machine and print lines to paste
 
 build: ## build all programs into bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/... ./test/cmd/...
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/... ./test/cmd/...
 
 test: ## all tests that need nothing but Go
 	$(GO) test ./...
 
 race: ## all tests with the race detector
-	$(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race ./...
 
 e2e: ## three etcd, two coredns and two signpostd as real processes, and faults
 	$(GO) test -count=1 -v -run 'TestProduction' ./test/...
@@ -44,7 +47,7 @@ fuzz: ## fuzz every target for FUZZTIME (default 60s)
 	@set -e; for p in $$($(GO) list ./...); do \
 	  d=$$($(GO) list -f '{{.Dir}}' $$p); \
 	  for f in $$(grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' $$d/*_test.go 2>/dev/null | awk '{print $$2}'); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

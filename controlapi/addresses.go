@@ -116,4 +116,3 @@ func family(addrs []netip.Addr, v4 bool) []netip.Addr {
 	}
 	return out
 }
-

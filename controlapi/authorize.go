@@ -26,6 +26,7 @@ type call struct {
 	resource   access.Resource
 	in         proto.Message
 	started    time.Time
+	refused    bool // access.Decide said no
 }
 
 // authorize is the first statement of every method: it finds out who is asking,
@@ -58,6 +59,7 @@ func (c *call) admit() error {
 		}
 	}
 	if err := access.Decide(c.who, c.action, c.resource); err != nil {
+		c.refused = true
 		return err
 	}
 	return c.s.validate(c.action, c.in)
@@ -84,10 +86,10 @@ func (c *call) done(err *error) {
 		return
 	}
 	level, what := slog.LevelInfo, "call failed"
-	switch model.KindOf(*err) {
-	case model.Unauthenticated, model.Denied:
+	switch kind := model.KindOf(*err); {
+	case c.refused || kind == model.Unauthenticated:
 		level, what = slog.LevelWarn, "call refused"
-	case model.Internal:
+	case kind == model.Internal:
 		level = slog.LevelError
 	}
 	c.s.log.Log(c.ctx, level, what, append(c.fields(), "kind", model.KindOf(*err).String(), "error", *err)...)

@@ -173,3 +173,21 @@ func (c *call) logChange(p *plan, rev int64) {
 			"admin_token", c.who.Kind == access.Admin, "detail", a.Detail, "before", a.Before, "after", a.After)...)
 	}
 }
+
+// repeated answers a call that was made before, for those that do much before they
+// come to their change.
+func repeated[R response](c *call) (out R, done bool, err error) {
+	id, err := c.requestCall()
+	if id == nil || err != nil {
+		return out, false, err
+	}
+	var saved *store.Saved
+	if err := c.s.store.Read(c.ctx, func(tx *store.Tx) (err error) {
+		saved, err = tx.Result(*id, c.s.now())
+		return err
+	}); saved == nil || err != nil {
+		return out, false, err
+	}
+	out, err = replay[R](c, saved)
+	return out, true, err
+}

@@ -59,7 +59,7 @@ func upper(tx *store.Tx, z model.Name) (*model.Zone, error) {
 }
 
 // delegate writes the delegation of z into the zone above it, if there is one.
-// Errors: Precondition when the zone above holds names that z would hide.
+// Errors: Precondition when z is new and would hide names of the zone above.
 func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) error {
 	above, err := upper(p.Tx, z.Name)
 	if above == nil || err != nil {
@@ -76,7 +76,11 @@ func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, err
 	if err != nil {
 		return err
 	}
-	if hidden := wouldHide(path[0], below); hidden != "" {
+	hidden := wouldHide(path[0], below)
+	switch {
+	case hidden != "" && z.ModRevision != 0:
+		return nil // somebody took the delegation away and put other data there
+	case hidden != "":
 		return model.E(model.Precondition, "create zone", z.Name.Text()).In("name").
 			Because("it would hide names of zone " + above.Name.Text() + ", " + hidden.Text() + " among them").
 			Hint("remove them there first")

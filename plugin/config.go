@@ -114,27 +114,36 @@ func (o *options) option(word string, args []string, bad func(string, ...any)) {
 		}
 	case "snapshot":
 		if want("snapshot PATH", 1) {
-			s.snapshot = filepath.Clean(args[0])
-			if info, err := os.Stat(filepath.Dir(s.snapshot)); err != nil || !info.IsDir() {
-				bad("snapshot %q: there is no directory %s; make it, writable for this process", args[0], filepath.Dir(s.snapshot))
-			} else if info, err := os.Stat(s.snapshot); err == nil && info.IsDir() {
-				bad("snapshot %q is a directory; name a file in it", args[0])
-			}
+			s.checkSnapshot(args[0], bad)
 		}
 	case "max_stale":
 		if want("max_stale DURATION", 1) {
-			d, err := time.ParseDuration(args[0])
-			if err != nil || d <= 0 {
-				bad("max_stale %q is no duration above zero; write it as 90s, 30m or 12h", args[0])
-			}
-			// A limit near the interval of asking would be passed between two answers.
-			o.maxStale, s.probe = d, max(min(probeEvery, d/4), 50*time.Millisecond)
+			o.limit(args[0], bad)
 		}
 	case "fallthrough":
 		o.fall.SetZonesFromArgs(zones(args, bad))
 	default:
 		bad("there is no option %q; there are endpoint, prefix, tls, credentials, snapshot, max_stale and fallthrough", word)
 	}
+}
+
+func (s *settings) checkSnapshot(path string, bad func(string, ...any)) {
+	s.snapshot = filepath.Clean(path)
+	dir := filepath.Dir(s.snapshot)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		bad("snapshot %q: there is no directory %s; make it, writable for this process", path, dir)
+	} else if info, err := os.Stat(s.snapshot); err == nil && info.IsDir() {
+		bad("snapshot %q is a directory; name a file in it", path)
+	}
+}
+
+func (o *options) limit(text string, bad func(string, ...any)) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		bad("max_stale %q is no duration above zero; write it as 90s, 30m or 12h", text)
+	}
+	// A limit near the interval of asking would be passed between two answers.
+	o.maxStale, o.settings.probe = d, max(min(probeEvery, d/4), 50*time.Millisecond)
 }
 
 func (s *settings) readTLS(cert, key, ca string, bad func(string, ...any)) {

@@ -3,6 +3,8 @@ package signpost_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,16 +53,18 @@ func TestMetrics(t *testing.T) {
 	if _, body := get(t, "http://"+page+"/metrics"); strings.Contains(body, `zone="example.com`) {
 		t.Error("there are series of zones that we do not have")
 	}
-	w.etcd.Stop()
-	eventually(t, func() bool {
-		_, body := get(t, "http://"+page+"/metrics")
-		for line := range strings.Lines(body) {
-			if strings.HasPrefix(line, "coredns_signpost_follow_errors_total") && !strings.HasSuffix(line, " 0\n") {
-				return true
-			}
-		}
-		return false
-	}, func() string { return "the loss of etcd is not counted" })
+}
+
+func TestTroublesAreCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(path, []byte("this is no snapshot"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	page := httpAddr(t)
+	s := start(t, block("endpoint "+nowhere+"\nsnapshot "+path, "prometheus "+page))
+	if got := series(t, page, "follow_errors_total", `server="dns://`+s.addr+`",what="snapshot"`); got != "1" {
+		t.Errorf("a snapshot that cannot be read is counted %q times", got)
+	}
 }
 
 func TestAReplicaWithoutAStateSaysSoInMetrics(t *testing.T) {

@@ -95,3 +95,16 @@ func TestABadEndpointIsAnErrorAtStart(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutASnapshotThereIsAWarning(t *testing.T) {
+	for in, want := range map[string]int{"signpost": 1, "signpost {\nsnapshot " + t.TempDir() + "/s\n}": 0} {
+		got := logged(t, func() {
+			if err := setup(caddy.NewTestController("dns", in)); err != nil {
+				t.Error(err)
+			}
+		})
+		if len(got) != want || want == 1 && !strings.Contains(got[0], "give `snapshot PATH`") {
+			t.Errorf("%s logs %q", in, got)
+		}
+	}
+}

@@ -16,6 +16,10 @@ type registry struct {
 	replicas map[string]*replica // by settings.key
 }
 
+// Abandon lets go of what Corefiles hold in this process that failed to start. A
+// reload that fails does it by itself.
+func Abandon() { shared.detachUnsettled() }
+
 // attach gives a reader the replica of these settings and starts it if there is
 // none. owner is the same for all directives of one Corefile.
 func (g *registry) attach(s settings, rd *reader, owner any) error {

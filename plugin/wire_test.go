@@ -2,10 +2,13 @@ package signpost_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"io"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +98,45 @@ func TestWhatIsNoPlainQuestion(t *testing.T) {
 	}
 	if got := exchange(t, "udp", s.addr, []byte("too short"), question(dns.TypeSOA, func(m *dns.Msg) { m.Id = 7 })); got == nil || binary.BigEndian.Uint16(got) != 7 {
 		t.Errorf("what is shorter than a header was answered: %x", got)
+	}
+}
+
+// A query over HTTPS does not pass where the others are looked at; the opcode is
+// looked at all the same.
+func TestUPDATEOverHTTPSIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.zone("example.org")
+	dir := t.TempDir()
+	_, pool := certificate(t, dir)
+	s := start(t, strings.Replace(block("endpoint "+w.etcd.Endpoint(), "tls "+dir+"/client.crt "+dir+"/client.key"), ".:{port}", "https://.:{port}", 1))
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	post := func(m *dns.Msg) (status int, body []byte) {
+		t.Helper()
+		b, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Post("https://"+s.addr+"/dns-query", "application/dns-message", bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if body, err = io.ReadAll(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, body
+	}
+	query := new(dns.Msg)
+	query.SetQuestion("ns1.example.org.", dns.TypeA)
+	eventually(t, func() bool {
+		r := new(dns.Msg)
+		_, body := post(query)
+		return r.Unpack(body) == nil && line(r) == "NOERROR 192.0.2.53"
+	}, func() string { return "no answer over HTTPS" })
+	update := new(dns.Msg)
+	update.SetUpdate("example.org.")
+	if status, body := post(update); status != http.StatusBadRequest {
+		t.Errorf("UPDATE over HTTPS: %d %x", status, body)
 	}
 }
 

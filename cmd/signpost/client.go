@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"signpost/internal/version"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -101,7 +102,7 @@ func (c *cli) dial() (*service, error) {
 	}
 	s.conn, err = grpc.NewClient("dns:///"+at.hostport,
 		grpc.WithTransportCredentials(creds),
-		grpc.WithUserAgent("signpost/"+ownVersion()),
+		grpc.WithUserAgent("signpost/"+version.Version),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: dialTimeout}),
 		grpc.WithChainUnaryInterceptor(s.watchCall),

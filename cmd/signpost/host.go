@@ -97,7 +97,7 @@ func hostRows(h *pb.Host) [][]string {
 		{"comment", orDash(h.GetComment())},
 		{"created", when(h.GetCreateTime())},
 		{"updated", "IPv4 " + when(h.GetUpdateTimeIpv4()) + ", IPv6 " + when(h.GetUpdateTimeIpv6())},
-		{"etag", orDash(h.GetEtag())},
+		{"etag", orDash(strings.Trim(h.GetEtag(), `"`))},
 	}
 }
 

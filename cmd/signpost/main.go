@@ -42,22 +42,48 @@ type cli struct {
 }
 
 func run(ctx context.Context, c *cli, args []string) int {
+	out := &sticky{to: c.out}
+	c.out = out
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.errOut)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return done
+	if err == nil && out.err != nil {
+		err = &failure{fmt.Errorf("%s: it is done, but its answer could not be printed: %w", strings.TrimPrefix(cmd.CommandPath(), "signpost "), out.err)}
 	}
 	var f *failure
-	if errors.As(err, &f) {
-		fmt.Fprintln(c.errOut, "signpost: "+oneLine(err.Error()))
+	switch {
+	case err == nil:
+		return done
+	case errors.As(err, &f):
+		c.complain("signpost: " + err.Error())
 		return failed
 	}
-	fmt.Fprintln(c.errOut, "signpost: "+oneLine(err.Error())+"; see "+cmd.CommandPath()+" --help")
+	c.complain("signpost: " + err.Error() + "; see " + cmd.CommandPath() + " --help")
 	return misuse
+}
+
+// say prints to standard output; run notices when that fails.
+func (c *cli) say(text string) { _, _ = io.WriteString(c.out, text) }
+
+// complain prints one line to standard error, where a failure has no better place to
+// be told.
+func (c *cli) complain(text string) { _, _ = io.WriteString(c.errOut, oneLine(text)+"\n") }
+
+// sticky remembers that a write failed: a secret that was not printed is lost.
+type sticky struct {
+	to  io.Writer
+	err error
+}
+
+func (s *sticky) Write(p []byte) (int, error) {
+	n, err := s.to.Write(p)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // failure is an error met while doing what was understood; every other one is

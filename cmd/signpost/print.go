@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -22,7 +23,7 @@ func (c *cli) json() bool { return c.output == "json" }
 // printJSON prints a message in the form that REST has, with the same spaces each
 // time (protojson varies them on purpose).
 func (c *cli) printJSON(m proto.Message) error {
-	raw, err := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
+	raw, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {
 		return err
 	}
@@ -44,13 +45,15 @@ func table(w io.Writer, rows [][]string) error {
 		for i, cell := range row {
 			cells[i] = clean(cell)
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
+		if _, err := io.WriteString(t, strings.Join(cells, "\t")+"\n"); err != nil {
+			return err
+		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	for line := range strings.Lines(b.String()) {
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
 			return err
 		}
 	}
@@ -108,7 +111,7 @@ func (c *cli) done(what string, ch *pb.Change, answer proto.Message) error {
 		if !ch.GetChanged() {
 			what += ": nothing to change"
 		}
-		fmt.Fprintf(c.out, "%s (revision %d)\n", clean(what), ch.GetRevision())
+		c.say(fmt.Sprintf("%s (revision %d)\n", clean(what), ch.GetRevision()))
 		if err := c.visibility(ch.GetVisibility()); err != nil {
 			return err
 		}
@@ -148,11 +151,11 @@ func (c *cli) secret(what, secret string, ch *pb.Change, answer proto.Message) e
 	switch {
 	case c.json():
 	case secret == "":
-		return fmt.Errorf("this call was made before and its secret is no longer kept; make another with signpost host rotate-secret")
+		return errors.New("this call was made before and its secret is no longer kept; make another with signpost host rotate-secret")
 	case c.quiet:
-		fmt.Fprintln(c.out, secret)
+		c.say(secret + "\n")
 	default:
-		fmt.Fprintf(c.out, "secret  %s\nKeep it: it is not shown again.\n", secret)
+		c.say("secret  " + secret + "\nKeep it: it is not shown again.\n")
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,7 @@ func group(use, short, long string, under ...*cobra.Command) *cobra.Command {
 			}
 			return badUsage(why)
 		}
-		fmt.Fprintln(cmd.ErrOrStderr(), cmd.UsageString())
+		cmd.PrintErrln(cmd.UsageString())
 		return badUsage(cmd.CommandPath() + " alone does nothing")
 	}
 	g.ValidArgsFunction = cobra.NoFileCompletions
@@ -90,9 +89,9 @@ func takes(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return badUsage("too few arguments: it is " + cmd.UseLine())
+			return badUsage("too few arguments: it is " + strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 		case most >= 0 && len(args) > most:
-			return badUsage("too many arguments: it is " + cmd.UseLine())
+			return badUsage("too many arguments: it is " + strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 		}
 		return nil
 	}

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"signpost/internal/version"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -50,16 +50,16 @@ func (c *cli) printStatus(url, fqdn string, st *pb.ServerStatus) error {
 			return err
 		}
 	} else {
-		fmt.Fprintln(c.out, clean(fqdn)+" is no host")
+		c.say(clean(fqdn) + " is no host\n")
 	}
 	if sets := st.GetRecordSets(); len(sets) > 0 {
-		fmt.Fprintln(c.out)
+		c.say("\n")
 		if err := table(c.out, c.titled(recordRows(sets))); err != nil {
 			return err
 		}
 	}
 	if servers := st.GetNameServers(); len(servers) > 0 {
-		fmt.Fprintln(c.out)
+		c.say("\n")
 		return c.visibility(servers)
 	}
 	return nil
@@ -85,10 +85,10 @@ func (c *cli) whoami() *cobra.Command {
 			return c.printJSON(who)
 		}
 		if who.GetPrincipal() == "" {
-			fmt.Fprintln(c.out, clean(who.GetKind()))
+			c.say(clean(who.GetKind()) + "\n")
 			return nil
 		}
-		fmt.Fprintf(c.out, "%s (%s)\n", clean(who.GetPrincipal()), clean(who.GetKind()))
+		c.say(clean(who.GetPrincipal()+" ("+who.GetKind()+")") + "\n")
 		return nil
 	})
 	return cmd
@@ -153,17 +153,10 @@ func (c *cli) version() *cobra.Command {
 		Use: "version", Short: "Show the version of this command", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
 			if c.json() {
-				return json.NewEncoder(c.out).Encode(map[string]string{"version": ownVersion(), "go": runtime.Version()})
+				return json.NewEncoder(c.out).Encode(map[string]string{"version": version.Version, "go": runtime.Version()})
 			}
-			fmt.Fprintln(c.out, "signpost", ownVersion(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+			c.say("signpost " + version.Version + " " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + "\n")
 			return nil
 		},
 	}
-}
-
-func ownVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

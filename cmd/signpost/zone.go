@@ -129,7 +129,7 @@ func (c *cli) zoneShow() *cobra.Command {
 			{"local addresses", yesNo(z.GetLocalAddresses())},
 			{"serial", strconv.FormatUint(uint64(z.GetSerial()), 10)},
 			{"created", when(z.GetCreateTime())},
-			{"etag", orDash(z.GetEtag())},
+			{"etag", orDash(strings.Trim(z.GetEtag(), `"`))},
 		})
 	})
 	return cmd

@@ -39,7 +39,7 @@ own stays as it is, unless --replace-hosts says otherwise.`,
 		if err != nil {
 			return err
 		}
-		defer from.Close()
+		defer func() { _ = from.Close() }() // it was only read
 		in.Name = args[0]
 		answer, err := sendZone(ctx, s, in, from)
 		if err != nil {
@@ -91,26 +91,26 @@ func (c *cli) imported(a *pb.ImportZoneResponse, in *pb.ImportZoneRequest) error
 	case a.GetCreated():
 		what = "created and imported zone " + in.GetName()
 	}
-	counts := fmt.Sprintf("%d record sets in the file: %d added, %d changed, %d unchanged, %d removed",
+	counts := fmt.Sprintf("record sets: %d in the file, %d added, %d changed, %d unchanged, %d removed",
 		a.GetRecordSets(), a.GetAdded(), a.GetChanged(), a.GetUnchanged(), a.GetRemoved())
 	if a.GetHostsKept() > 0 || a.GetSkipped() > 0 {
-		counts += fmt.Sprintf("; %d hosts kept, %d record sets skipped for them", a.GetHostsKept(), a.GetSkipped())
+		counts += fmt.Sprintf(", %d skipped for hosts; hosts kept: %d", a.GetSkipped(), a.GetHostsKept())
 	}
 	if c.json() {
 		return c.done(what, a.GetChange(), a)
 	}
 	for _, w := range a.GetWarnings() {
-		fmt.Fprintln(c.errOut, "warning: "+oneLine(w))
+		c.complain("warning: " + w)
 	}
 	if c.quiet {
 		return behind(a.GetChange())
 	}
 	if in.GetDryRun() {
-		fmt.Fprintln(c.out, clean(what))
+		c.say(clean(what) + "\n")
 	} else if err := c.done(what, a.GetChange(), a); err != nil {
 		return err
 	}
-	fmt.Fprintln(c.out, counts)
+	c.say(counts + "\n")
 	return nil
 }
 
@@ -166,7 +166,7 @@ func toFile(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // gone already when all went well
+	defer func() { _ = os.Remove(f.Name()) }() // gone already when all went well
 	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}

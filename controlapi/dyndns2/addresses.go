@@ -11,9 +11,8 @@ import (
 // preserve is the value that leaves a family as it is.
 const preserve = "preserve"
 
-// maxAddresses is how many addresses one request may hold; the service takes
-// fewer.
-const maxAddresses = 64
+// maxAddresses is how many addresses the service takes.
+const maxAddresses = 16
 
 // asked is what a request asks for. A family that it does not mention is left
 // alone.
@@ -102,7 +101,7 @@ func readAddress(s string) (addr netip.Addr, prefix netip.Prefix, ok bool) {
 		return addr, prefix, false
 	}
 	addr = p.Addr().Unmap()
-	if addr.Is6() && p.Masked() == p {
+	if addr.Is6() && !addr.IsUnspecified() && p.Masked() == p {
 		prefix = p
 	}
 	return addr, prefix, true

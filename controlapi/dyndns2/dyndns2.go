@@ -5,14 +5,16 @@
 // What it serves: /nic/update (also /update and /v3/update) and /myip, each with or
 // without a slash at the end.
 //
-// A host's secret changes one host, so with Basic every other name in a list of
-// names gets nohost. A Bearer token changes one host in one call: a list gets
-// numhost, because its changes would not be one change.
+// A host's secret changes one host, so every other name in a list of names gets
+// nohost. A token changes one host in one call: a list gets numhost, because its
+// changes would not be one change. A token is sent as Bearer, or as the password of
+// Basic with any user name.
 package dyndns2
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -24,8 +26,8 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
-// Patterns is where a handler is to be mounted, in http.ServeMux's words.
-var Patterns = []string{"/nic/", "/myip", "/myip/", "/update", "/update/", "/v3/update", "/v3/update/"}
+// patterns is where the handler is to be mounted, in http.ServeMux's words.
+var patterns = []string{"/nic/", "/myip", "/myip/", "/update", "/update/", "/v3/update", "/v3/update/"}
 
 const (
 	// maxNames is how many names one request may hold.
@@ -38,19 +40,30 @@ const (
 	renumberings = 3
 )
 
-// handler serves all paths.
-type handler struct {
+// Handler serves all paths.
+type Handler struct {
 	service *controlapi.Service
 	proxies clientaddr.Proxies
+	log     *slog.Logger
 }
 
-// New makes the handler for Patterns. proxies are those whose word on a client's
-// address is believed.
-func New(service *controlapi.Service, proxies clientaddr.Proxies) http.Handler {
-	return &handler{service: service, proxies: proxies}
+// New makes a Handler. proxies are those whose word on a client's address is
+// believed. Changes and refusals are logged by the service; log gets, at debug, what
+// every request was answered.
+func New(service *controlapi.Service, proxies clientaddr.Proxies, log *slog.Logger) *Handler {
+	return &Handler{service: service, proxies: proxies, log: log}
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Mounts is the handler under each of its patterns.
+func (h *Handler) Mounts() map[string]http.Handler {
+	m := make(map[string]http.Handler, len(patterns))
+	for _, p := range patterns {
+		m[p] = h
+	}
+	return m
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch strings.TrimSuffix(r.URL.Path, "/") {
 	case "/nic/update", "/update", "/v3/update":
 		// HEAD must not change anything, and a 200 would say that it did.
@@ -58,7 +71,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			notAllowed(w, "GET, POST")
 			return
 		}
-		h.update(r).write(w)
+		answer := h.update(r)
+		answer.write(w)
+		h.log.Debug("dyndns2", "source", h.proxies.Client(r.RemoteAddr, r.Header), "agent", r.UserAgent(), "status", answer.status, "answer", answer.lines)
 	case "/myip":
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			notAllowed(w, "GET, HEAD")
@@ -71,7 +86,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // update is the table of what is answered, first match wins.
-func (h *handler) update(r *http.Request) reply {
+func (h *Handler) update(r *http.Request) reply {
 	who, ok := readCredential(r.Header.Get("Authorization"))
 	if !ok {
 		return badauth(who)
@@ -87,10 +102,14 @@ func (h *handler) update(r *http.Request) reply {
 	c.ctx = controlapi.WithCaller(ctx, controlapi.Caller{
 		Authorization: r.Header.Get("Authorization"), Source: client, UserAgent: r.UserAgent(),
 	})
-	if who.bearer {
-		return c.withBearer(p.hostnames())
+	names := p.hostnames()
+	if len(names) == 0 && who.user != "" {
+		names = []string{who.user}
 	}
-	return c.withBasic(p.hostnames())
+	if who.token {
+		return c.withToken(names)
+	}
+	return c.withSecret(names)
 }
 
 // call is one request to update, read.
@@ -101,7 +120,7 @@ type call struct {
 	asked   asked
 }
 
-func (c *call) withBearer(names []string) reply {
+func (c *call) withToken(names []string) reply {
 	switch {
 	case len(names) == 1 && hasDot(names[0]):
 		return c.change(names[0])
@@ -113,12 +132,9 @@ func (c *call) withBearer(names []string) reply {
 	return c.afterVerdict(wordNoHost)
 }
 
-func (c *call) withBasic(names []string) reply {
+func (c *call) withSecret(names []string) reply {
 	if !hasDot(c.who.user) {
 		return say(wordNotFQDN)
-	}
-	if len(names) == 0 {
-		names = []string{c.who.user}
 	}
 	if len(names) > maxNames {
 		return c.afterVerdict(wordTooMany)

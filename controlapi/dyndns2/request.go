@@ -17,9 +17,13 @@ const maxBody = 64 << 10
 // credential is what kind of credential was shown. Whether it is right is for the
 // service to say.
 type credential struct {
-	bearer bool
+	bearer bool   // the scheme; otherwise it is Basic
+	token  bool   // a token, which names no host
 	user   string // of Basic
 }
+
+// tokenPrefix is what tokens start with, and hosts' secrets do not.
+const tokenPrefix = "sp_"
 
 // readCredential reads an Authorization header; ok is false when there is none that
 // can be understood.
@@ -28,11 +32,14 @@ func readCredential(header string) (c credential, ok bool) {
 	rest = strings.TrimSpace(rest)
 	switch {
 	case strings.EqualFold(scheme, "Bearer"):
-		return credential{bearer: true}, rest != ""
+		return credential{bearer: true, token: true}, rest != ""
 	case strings.EqualFold(scheme, "Basic"):
 		raw, err := base64.StdEncoding.DecodeString(rest)
-		user, _, found := strings.Cut(string(raw), ":")
-		return credential{user: user}, err == nil && found
+		user, password, found := strings.Cut(string(raw), ":")
+		if err != nil || !found {
+			return credential{}, false
+		}
+		return credential{token: strings.HasPrefix(password, tokenPrefix), user: user}, true
 	}
 	return credential{}, false
 }

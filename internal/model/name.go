@@ -5,6 +5,7 @@ package model
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -30,10 +31,36 @@ func ParseName(s string) (Name, error) {
 	}
 	var buf [256]byte
 	n, err := dns.PackDomainName(dns.Fqdn(s), buf[:255], 0, nil, false)
-	if err != nil {
+	if err != nil || !escapesAreWhole(s) {
 		return "", E(Invalid, "read domain name", s).Because("a label is empty or longer than 63 octets, the name longer than 255, or an escape is broken")
 	}
 	return nameFromWire(buf[:n])
+}
+
+// escapesAreWhole reports whether each backslash is followed by three digits of at
+// most 255 or by something else than a digit (RFC 1035 section 5.1). miekg/dns lets
+// others through.
+func escapesAreWhole(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			continue
+		}
+		i++
+		if i == len(s) {
+			return false
+		}
+		if s[i] < '0' || s[i] > '9' {
+			continue
+		}
+		if i+3 > len(s) {
+			return false
+		}
+		if _, err := strconv.ParseUint(s[i:i+3], 10, 8); err != nil {
+			return false
+		}
+		i += 2
+	}
+	return true
 }
 
 // NameFromWire reads an uncompressed name in wire form. Errors are of kind

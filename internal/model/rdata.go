@@ -116,9 +116,6 @@ func rdataOf(rr dns.RR) ([]byte, error) {
 		return nil, bad("the owner is no domain name")
 	}
 	data := slices.Clone(buf[start+10 : off]) // type, class, TTL, RDLENGTH: 10 octets
-	if len(data) == 0 && h.Rrtype != dns.TypeAPL && h.Rrtype != dns.TypeNULL {
-		return nil, bad(noData)
-	}
 	// What we store we must be able to read again: for every replica, forever.
 	if err := checkRData(h.Rrtype, data); err != nil {
 		return nil, bad(err.Error())
@@ -147,6 +144,11 @@ func checkRData(t uint16, data []byte) error {
 			return nil
 		}
 		return errText(misfits)
+	case dns.TypeAPL, dns.TypeNULL: // the types that may be empty
+	default:
+		if len(data) == 0 {
+			return errText(noData)
+		}
 	}
 	rr, err := unpackRData(t, ".", 0, data)
 	if err != nil || lacksName(rr) {

@@ -10,8 +10,12 @@ import (
 // Sets is the record sets of the name by type, its host's A and AAAA among them;
 // zoneTTL is the TTL of a host that has none of its own.
 func (n *NameData) Sets(zoneTTL uint32) []RRset {
+	host := n.Host.sets(zoneTTL)
+	if len(n.RRsets) == 0 {
+		return host
+	}
 	sets := n.RRsets
-	for _, s := range n.Host.sets(zoneTTL) {
+	for _, s := range host {
 		sets = Merge(sets, s)
 	}
 	return sets

@@ -117,13 +117,16 @@ func decodeName(raw []byte, rev int64) (*model.NameData, error) {
 		return nil, err
 	}
 	if h := p.Host; h != nil {
+		if h.Ttl > model.MaxTTL {
+			return nil, model.E(model.Internal, "read stored name", "").Because("the host's TTL is out of range")
+		}
 		n.Host = &model.Host{TTL: h.Ttl, Wildcard: h.Wildcard}
 		for _, e := range h.Endpoints {
 			me := model.Endpoint{ID: e.Id, Generation: e.Generation}
 			for _, b := range e.Addresses {
 				a, ok := netip.AddrFromSlice(b)
-				if !ok {
-					return nil, model.E(model.Internal, "read stored name", "").Because("an address is not of 4 or 16 octets")
+				if !ok || a.Is4In6() {
+					return nil, model.E(model.Internal, "read stored name", "").Because("an address is not an IPv4 or IPv6 one in 4 or 16 octets")
 				}
 				me.Addresses = append(me.Addresses, a)
 			}

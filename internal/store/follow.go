@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"time"
 
 	"signpost/internal/model"
@@ -65,8 +64,8 @@ func (o FollowOptions) withDefaults() FollowOptions {
 	return o
 }
 
-// readTimeout bounds a try at reading a page.
-const readTimeout = 10 * time.Second
+// readTimeout bounds the first try at reading a page.
+const readTimeout = 3 * time.Second
 
 // Follow gives sink the whole state and then every revision, once and in order,
 // until ctx is done; it returns ctx's error only. After any gap and on any doubt -
@@ -166,7 +165,7 @@ func (f *follower) backoff() time.Duration {
 		d = min(d, f.o.BackoffMin<<f.fails)
 	}
 	f.fails++
-	return d/2 + rand.N(d/2+1)
+	return d/2 + jitter(d/2)
 }
 
 func (f *follower) confirm(at time.Time) {

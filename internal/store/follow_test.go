@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
 
 	"signpost/internal/model"
 )
@@ -17,27 +18,27 @@ import (
 func TestOneRevisionIsOneNext(t *testing.T) {
 	_, s := etcdAndStore(t)
 	commit(t, s, putName(s, 1), putName(s, 2), putName(s, 3), putName(s, 4))
-	r, _ := follow(t, s, quick)
+	r, _ := follow(t, s, FollowOptions{PageSize: 3})
 	r.awaitLoads(1)
-	if len(r.state) != 5 {
-		t.Fatalf("the whole state is %q", r.state)
+	if len(r.now().state) != 5 {
+		t.Fatalf("the whole state is %q", r.now().state)
 	}
 	var revs []int64
 	revs = append(revs, commit(t, s, putName(s, 5), deleteName(s, 1)))
 	revs = append(revs, commit(t, s, putName(s, 5)))
 	revs = append(revs, commit(t, s, deleteName(s, 5), deleteName(s, 2)))
 	r.awaitRevision(revs[2])
-	if len(r.nexts) != 3 {
-		t.Fatalf("%d calls of Next, want one for each of 3 revisions: %v", len(r.nexts), r.nexts)
+	if len(r.now().nexts) != 3 {
+		t.Fatalf("%d calls of Next, want one for each of 3 revisions: %v", len(r.now().nexts), r.now().nexts)
 	}
 	for i, want := range []int{3, 2, 3} {
-		if n := r.nexts[i]; n.rev != revs[i] || len(n.keys) != want {
+		if n := r.now().nexts[i]; n.rev != revs[i] || len(n.keys) != want {
 			t.Errorf("Next %d is %v, want %d keys of revision %d", i, n, want, revs[i])
 		}
 	}
 	r.sameAs(s)
-	if r.loads != 1 || len(r.troubles) != 0 {
-		t.Errorf("%d loads, troubles %v; want one load and no trouble", r.loads, r.troubles)
+	if r.now().loads != 1 || len(r.now().troubles) != 0 {
+		t.Errorf("%d loads, troubles %v; want one load and no trouble", r.now().loads, r.now().troubles)
 	}
 }
 
@@ -56,8 +57,8 @@ func TestEveryNumberOfKeysComesWholeInPages(t *testing.T) {
 		}
 		r, stop := follow(t, s, quick)
 		r.awaitLoads(1)
-		if len(r.state) != n {
-			t.Errorf("%d keys came, want %d", len(r.state), n)
+		if len(r.now().state) != n {
+			t.Errorf("%d keys came, want %d", len(r.now().state), n)
 		}
 		r.sameAs(s)
 		stop()
@@ -80,8 +81,8 @@ func TestOtherPrefixesAreNotFollowed(t *testing.T) {
 		}
 	}
 	r.awaitRevision(commit(t, s, putName(s, 2)))
-	if len(r.nexts) != 1 || len(r.state) != 2 {
-		t.Errorf("got %v, %v", r.nexts, r.state)
+	if len(r.now().nexts) != 1 || len(r.now().state) != 2 {
+		t.Errorf("got %v, %v", r.now().nexts, r.now().state)
 	}
 }
 
@@ -89,24 +90,24 @@ func TestValueThatCannotBeReadKeepsItsKey(t *testing.T) {
 	_, s := etcdAndStore(t)
 	zone, name := s.keys.zone(exampleOrg), nameKey(s, 1)
 	commit(t, s, clientv3.OpPut(zone, "\xff\xff"), putName(s, 1))
-	r, _ := follow(t, s, quick)
+	r, _ := follow(t, s, FollowOptions{ProbeEvery: time.Second})
 	r.awaitLoads(1)
 	rel := func(key string) string { return strings.TrimPrefix(key, s.keys.root) }
-	if r.bad[rel(zone)] == nil || r.bad[rel(name)] != nil || r.state[rel(zone)] != "\xff\xff" {
-		t.Errorf("loaded %q, bad %v", r.state, r.bad)
+	if r.now().bad[rel(zone)] == nil || r.now().bad[rel(name)] != nil || r.now().state[rel(zone)] != "\xff\xff" {
+		t.Errorf("loaded %q, bad %v", r.now().state, r.now().bad)
 	}
 	r.awaitRevision(commit(t, s, clientv3.OpPut(name, "garbage"),
 		clientv3.OpPut(s.keys.dns()+"zone/not a name", "x"), // no key of ours: nobody to tell but the log
 		clientv3.OpPut(s.keys.dns()+"rev/neither", ""),
 		clientv3.OpPut(s.keys.dns()+"vote/of/a/later/version", "x")))
-	if r.bad[rel(name)] == nil || len(r.nexts[0].keys) != 2 {
-		t.Errorf("after garbage: %v, bad %v", r.nexts, r.bad)
+	if r.now().bad[rel(name)] == nil || len(r.now().nexts[0].keys) != 2 {
+		t.Errorf("after garbage: %v, bad %v", r.now().nexts, r.now().bad)
 	}
 	r.awaitTrouble(TroubleValue)
 	begin := time.Now()
-	r.await("a confirmation", func() bool { return r.confirms[len(r.confirms)-1].After(begin) })
-	if r.loads != 1 || slices.Contains(r.troubles, TroubleWatch) {
-		t.Errorf("%d loads, troubles %v", r.loads, r.troubles)
+	r.await("a confirmation", func() bool { return r.confirmed().After(begin) })
+	if r.now().loads != 1 || slices.Contains(r.now().troubles, TroubleWatch) {
+		t.Errorf("%d loads, troubles %v", r.now().loads, r.now().troubles)
 	}
 }
 
@@ -118,8 +119,8 @@ func TestRevisionWithNothingKnownIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.awaitRevision(commit(t, s))
-	if len(r.nexts) != 1 {
-		t.Errorf("got %v", r.nexts)
+	if len(r.now().nexts) != 1 {
+		t.Errorf("got %v", r.now().nexts)
 	}
 }
 
@@ -129,7 +130,7 @@ func TestStateOfANewerSchemaIsNotTaken(t *testing.T) {
 	commit(t, s, putName(s, 1), schema("2"))
 	r, _ := follow(t, s, quick)
 	r.awaitTrouble(TroubleSchema)
-	if r.loads != 0 {
+	if r.now().loads != 0 {
 		t.Fatal("it was loaded")
 	}
 	commit(t, s, schema("1"))
@@ -144,8 +145,8 @@ func TestStateOfANewerSchemaIsNotTaken(t *testing.T) {
 	r.awaitTrouble(TroubleSchema)
 	commit(t, s, putName(s, 3))
 	r.await("a second look at the schema", func() bool { return len(r.troubles) > 1 })
-	if r.rev != held || len(r.state) != 3 {
-		t.Fatalf("at %d, want the view of %d kept: %q", r.rev, held, r.state)
+	if r.now().rev != held || len(r.now().state) != 3 {
+		t.Fatalf("at %d, want the view of %d kept: %q", r.now().rev, held, r.now().state)
 	}
 	if _, err := s.client.Delete(t.Context(), s.keys.schema()); err != nil {
 		t.Fatal(err)
@@ -157,14 +158,12 @@ func TestStateOfANewerSchemaIsNotTaken(t *testing.T) {
 func TestTheWholeIsReadAgainFromTimeToTime(t *testing.T) {
 	_, s := etcdAndStore(t)
 	commit(t, s, putName(s, 1))
-	o := quick
-	o.RereadEvery = 20 * time.Millisecond
-	r, _ := follow(t, s, o)
+	r, _ := follow(t, s, FollowOptions{RereadEvery: 20 * time.Millisecond})
 	r.awaitLoads(4)
 	r.awaitRevision(commit(t, s, putName(s, 2)))
 	r.sameAs(s)
-	if len(r.troubles) != 0 {
-		t.Errorf("troubles %v", r.troubles)
+	if len(r.now().troubles) != 0 {
+		t.Errorf("troubles %v", r.now().troubles)
 	}
 }
 
@@ -173,43 +172,50 @@ func TestConfirmedIsFresh(t *testing.T) {
 	_, s := etcdAndStore(t)
 	o := quick
 	o.ProbeEvery = 20 * time.Millisecond
-	var mu sync.Mutex
-	acked := map[int64]time.Time{}
-	r := &recorder{t: t, changed: make(chan struct{})}
-	checked := 0
-	followWith(t, s, o, r)
+	r, _ := follow(t, s, o)
 	r.awaitLoads(1)
-	for i := range 300 {
+	type ack struct {
+		rev  int64
+		when time.Time
+	}
+	var acks []ack
+	for i, checked := 0, 1; checked < 20; i++ {
 		rev := commit(t, s, putName(s, i))
-		mu.Lock()
-		acked[rev] = time.Now()
-		mu.Unlock()
+		acks = append(acks, ack{rev, time.Now()})
 		r.mu.Lock()
 		if n := len(r.confirms); n > checked {
 			checked = n
-			mu.Lock()
-			for a, when := range acked {
-				if a > r.rev && when.Before(r.confirms[n-1]) {
-					t.Errorf("confirmed for %v at revision %d, but %d was acknowledged at %v", r.confirms[n-1], r.rev, a, when)
+			for _, a := range acks {
+				if a.rev > r.rev && a.when.Before(r.confirms[n-1]) {
+					t.Errorf("confirmed for %v at revision %d, but %d was acknowledged at %v", r.confirms[n-1], r.rev, a.rev, a.when)
 				}
 			}
-			mu.Unlock()
 		}
 		r.mu.Unlock()
 	}
-	if checked < 10 {
-		t.Errorf("only %d confirmations", checked)
+}
+
+func TestFollowLeavesNothingRunning(t *testing.T) {
+	_, s := etcdAndStore(t)
+	once := func() {
+		r, stop := follow(t, s, quick)
+		r.awaitLoads(1)
+		n := len(r.now().confirms)
+		r.awaitRevision(commit(t, s, putName(s, 1)))
+		r.await("a probe", func() bool { return len(r.confirms) > n+1 })
+		stop()
 	}
-	if r.loads != 1 || len(r.troubles) > 0 {
-		t.Logf("loads %d, troubles %v", r.loads, r.troubles)
-	}
+	once() // the client's connection stays
+	before := goleak.IgnoreCurrent()
+	once()
+	goleak.VerifyNone(t, before)
 }
 
 func TestBurstComesWholeAndInOrder(t *testing.T) {
 	_, s := etcdAndStore(t)
 	r, _ := follow(t, s, FollowOptions{})
 	r.awaitLoads(1)
-	const writers, each = 8, 150
+	const writers, each = 8, 50
 	var writing sync.WaitGroup
 	for w := range writers {
 		writing.Go(func() {
@@ -220,10 +226,10 @@ func TestBurstComesWholeAndInOrder(t *testing.T) {
 	}
 	writing.Wait()
 	r.awaitRevision(commit(t, s, deleteName(s, 0)))
-	if len(r.nexts) != writers*each+1 {
-		t.Errorf("%d calls of Next, want %d", len(r.nexts), writers*each+1)
+	if len(r.now().nexts) != writers*each+1 {
+		t.Errorf("%d calls of Next, want %d", len(r.now().nexts), writers*each+1)
 	}
-	for _, n := range r.nexts[:writers*each] {
+	for _, n := range r.now().nexts[:writers*each] {
 		if len(n.keys) != 4 {
 			t.Fatalf("revision %d came with %d of 4 keys", n.rev, len(n.keys))
 		}
@@ -236,9 +242,7 @@ func TestRevisionIsNeverSplit(t *testing.T) {
 	e, direct := etcdAndStore(t)
 	line := newProxy(t, e.Addr())
 	s := openOn(t, line.endpoint())
-	o := quick
-	o.ProbeEvery = 5 * time.Second // so much takes its time
-	r, _ := follow(t, s, o)
+	r, _ := follow(t, s, FollowOptions{ProbeEvery: time.Minute}) // so much takes its time
 	r.awaitLoads(1)
 	line.set(false, true)
 	text := "\xff" + strings.Repeat("x", 255)
@@ -253,10 +257,10 @@ func TestRevisionIsNeverSplit(t *testing.T) {
 	}
 	line.set(false, false)
 	r.awaitRevision(last)
-	if len(r.nexts) != 12 || r.loads != 1 {
-		t.Fatalf("%d revisions, %d loads; want 12 revisions and no second load", len(r.nexts), r.loads)
+	if len(r.now().nexts) != 12 || r.now().loads != 1 {
+		t.Fatalf("%d revisions, %d loads; want 12 revisions and no second load", len(r.now().nexts), r.now().loads)
 	}
-	for _, n := range r.nexts {
+	for _, n := range r.now().nexts {
 		if len(n.keys) != 41 {
 			t.Errorf("revision %d came with %d of 41 keys", n.rev, len(n.keys))
 		}

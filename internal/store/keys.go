@@ -135,6 +135,9 @@ func parseNameKey(zone, number, name string) (uint64, model.Name, model.Name, er
 	if err != nil || strconv.FormatUint(g, 10) != number {
 		return 0, "", "", badKey(number, "it is no number")
 	}
+	if n := plainName(name, z); n != "" {
+		return g, z, n, nil
+	}
 	labels, err := splitReversed(name)
 	if err != nil || len(labels) == 0 {
 		return 0, "", "", badKey(name, "it is no relative name")
@@ -175,6 +178,9 @@ func unreverse(s string) (model.Name, error) {
 	if s == "." {
 		return model.Root, nil
 	}
+	if n := plainName(s, model.Root); n != "" {
+		return n, nil
+	}
 	labels, err := splitReversed(s)
 	if err != nil || len(labels) == 0 {
 		return "", badKey(s, "it is no domain name")
@@ -187,6 +193,35 @@ func unreverse(s string) (model.Name, error) {
 		return "", badKey(s, "it is not in canonical form")
 	}
 	return n, nil
+}
+
+// plainName is the name below z that s says in reverse, or "" when that takes more
+// than turning labels round. Nearly all names are plain, and a replica reads millions.
+func plainName(s string, z model.Name) model.Name {
+	const most = 254 // octets in text; fewer than 256 on the wire, whatever z has escaped
+	if len(s)+len(z) > most || s == "" || s[len(s)-1] != '.' {
+		return ""
+	}
+	var buf [most]byte
+	b := buf[:0]
+	for end := len(s) - 1; end >= 0; {
+		i := strings.LastIndexByte(s[:end], '.')
+		label := s[i+1 : end]
+		if label == "" || len(label) > 63 {
+			return ""
+		}
+		for j := range len(label) {
+			if !plainOctet(label[j]) {
+				return ""
+			}
+		}
+		b = append(append(b, label...), '.')
+		end = i
+	}
+	if z != model.Root {
+		b = append(b, z...)
+	}
+	return model.Name(b)
 }
 
 // splitReversed gives the labels in the usual order.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -17,7 +16,7 @@ import (
 // nobody who is cut off from the others.
 type probe struct {
 	store  *Store
-	limit  time.Duration // of each try at a read
+	limit  time.Duration // of the first try at a read
 	at     position      // when the probe began, as are the others
 	proven position
 	seen   history
@@ -27,7 +26,7 @@ type probe struct {
 type probed struct {
 	begin  time.Time
 	at     position // then
-	newest int64 // the newest mod revision under v1/dns/rev/
+	newest int64    // the newest mod revision under v1/dns/rev/
 	rev    int64
 	end    *ending // the history is another
 	err    error   // there is no answer
@@ -119,11 +118,4 @@ func (f *follower) arrived() {
 		f.confirm(f.awaited.seenAt)
 		f.awaited = awaited{}
 	}
-}
-
-func jitter(d time.Duration) time.Duration {
-	if d <= 0 {
-		return 0
-	}
-	return rand.N(d)
 }

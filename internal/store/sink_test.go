@@ -24,7 +24,12 @@ type recorder struct {
 	t       *testing.T
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced by every call
+	onLoad  func(n int)   // called at every change in a Load
+	told
+}
 
+// told is what a recorder was told.
+type told struct {
 	state    map[string]string // key -> value
 	bad      map[string]error
 	rev      int64
@@ -33,7 +38,22 @@ type recorder struct {
 	nexts    []next
 	confirms []time.Time
 	troubles []string
-	onLoad   func(n int) // called at every change in a Load
+}
+
+// now is a copy of what was told up to now.
+func (r *recorder) now() told {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.told
+	n.state, n.bad = maps.Clone(n.state), maps.Clone(n.bad)
+	return n // slices are only appended to
+}
+
+func (t told) confirmed() time.Time {
+	if len(t.confirms) == 0 {
+		return time.Time{}
+	}
+	return t.confirms[len(t.confirms)-1]
 }
 
 type next struct {

@@ -141,7 +141,8 @@ func (w *snapshotWriter) text(b []byte) {
 type Loaded struct {
 	Snapshot
 	// All gives its keys. A value that this version cannot read is Bad, not an error;
-	// after an error nothing that was given may be used.
+	// after an error nothing that was given may be used. The Raw of all is parts of one
+	// large piece of memory, which stays as long as any of them is held.
 	All iter.Seq2[model.Change, error]
 	// Skipped says why the newest file was not used but the one before; nil: it was.
 	Skipped error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ func (f *follower) watch(ctx context.Context) *ending {
 	defer cancel()
 
 	responses := make(chan clientv3.WatchResponse)
-	running.Go(func() { f.s.receive(ctx, f.at.rev+1, responses) })
+	from := f.at.rev + 1
+	running.Go(func() { f.s.receive(ctx, from, responses) })
 	probes := make(chan probed, 1)
 	probing := false
 	tick := time.NewTicker(f.o.ProbeEvery)
@@ -137,6 +139,13 @@ func (f *follower) deliver(rev int64, events []*clientv3.Event) *ending {
 	f.advance(rev)
 	f.arrived()
 	return nil
+}
+
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d)
 }
 
 func (f *follower) advance(rev int64) {

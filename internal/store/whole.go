@@ -97,11 +97,11 @@ func (f *follower) page(ctx context.Context, from string, rev int64) page {
 // tries is how many members are asked before a read is given up.
 const tries = 3
 
-// get is a linearizable read that gives each of its tries a time limit: a line that
-// swallows everything looks usable to the client until it is given up, and the next
-// try goes to the next member.
+// get is a linearizable read. Each try has twice the time of the one before: a line
+// that swallows everything looks usable to the client until it is given up, and the
+// next try goes to the next member; a slow line needs patience.
 func (s *Store) get(ctx context.Context, limit time.Duration, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	for n := 1; ; n++ {
+	for n := 1; ; n, limit = n+1, 2*limit {
 		try, cancel := context.WithTimeout(ctx, limit)
 		resp, err := s.client.Get(try, key, opts...)
 		late := try.Err() != nil

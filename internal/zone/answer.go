@@ -225,9 +225,11 @@ func (a *answer) additional(rrs []dns.RR, glue bool) {
 
 func (a *answer) addresses(rel, owner string, glue bool) {
 	e, at := a.z.locate(rel, dns.TypeA)
+	known := at == exactly
 	if at == belowCut && glue {
-		e, _ = a.z.find(rel)
-	} else if at != exactly {
+		e, known = a.z.find(rel)
+	}
+	if !known {
 		return
 	}
 	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"signpost/internal/model"
 )
@@ -74,16 +75,19 @@ func (e entry) item() item {
 }
 
 func (it item) pack() entry {
-	b := make([]byte, 0, entryHeader+len(it.key)+len(it.sets)+len(it.raw))
-	b = binary.BigEndian.AppendUint16(b, uint16(it.flags))
-	b = binary.BigEndian.AppendUint16(b, uint16(len(it.key)))
-	b = binary.BigEndian.AppendUint32(b, it.children)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(it.sets)))
-	b = binary.BigEndian.AppendUint64(b, uint64(it.mod))
-	b = append(b, it.key...)
-	b = append(b, it.sets...)
-	b = append(b, it.raw...)
-	return entry(b)
+	var head [entryHeader]byte
+	binary.BigEndian.PutUint16(head[0:], uint16(it.flags))
+	binary.BigEndian.PutUint16(head[2:], uint16(len(it.key)))
+	binary.BigEndian.PutUint32(head[4:], it.children)
+	binary.BigEndian.PutUint32(head[8:], uint32(len(it.sets)))
+	binary.BigEndian.PutUint64(head[12:], uint64(it.mod))
+	var b strings.Builder
+	b.Grow(entryHeader + len(it.key) + len(it.sets) + len(it.raw))
+	b.Write(head[:])
+	b.WriteString(it.key)
+	b.WriteString(it.sets)
+	b.WriteString(it.raw)
+	return entry(b.String())
 }
 
 // zoneTTL in an entry stands for the TTL of the zone, which may change without the

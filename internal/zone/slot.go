@@ -78,7 +78,7 @@ func (s *slot) serve(before *Zone, all stamp) {
 		s.zone = nil
 		return
 	case s.conf == nil:
-		s.zone = &Zone{name: s.name}
+		s.zone = &Zone{name: s.name, apex: item{}.pack()}
 		return
 	case before != nil && before.conf == s.conf:
 		z := *before

@@ -13,6 +13,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 
 	"signpost/internal/model"
+	signpost "signpost/plugin"
 )
 
 // Server is a running DNS server: all server blocks of one Corefile.
@@ -25,11 +26,10 @@ type Server struct {
 // the process.
 var starting sync.Mutex
 
-// Start starts what the Corefile says and returns when all its sockets are open.
+// Start starts what the Corefile says and returns when its sockets are served.
 // Ports must be named: a port 0 would be a different one for UDP and TCP. When it
-// fails, nothing is left running; a socket that was open by then is closed when
-// the garbage collector finds it, for caddy keeps no list. Errors are of kind
-// Invalid.
+// fails nothing is left that answers or follows etcd, but sockets that were open
+// by then may stay so: caddy keeps no list. Errors are of kind Invalid.
 func Start(corefile string) (*Server, error) {
 	starting.Lock()
 	defer starting.Unlock()
@@ -38,9 +38,10 @@ func Start(corefile string) (*Server, error) {
 	}
 	instance, err := caddy.Start(input(corefile))
 	if err != nil {
-		err = errors.Join(append([]error{err}, instance.ShutdownCallbacks()...)...)
+		signpost.Abandon() // not instance.ShutdownCallbacks: some wait for what never started
 		return nil, model.E(model.Invalid, "start DNS server", "").From(err)
 	}
+	await(instance)
 	return &Server{instance: instance}, nil
 }
 
@@ -55,6 +56,7 @@ func (s *Server) Reload(corefile string) error {
 	if err != nil {
 		return model.E(model.Invalid, "reload DNS server", "").From(err)
 	}
+	await(next)
 	s.instance = next
 	return nil
 }

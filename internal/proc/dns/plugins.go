@@ -41,12 +41,10 @@ import (
 	_ "github.com/coredns/coredns/plugin/transfer"
 	_ "github.com/coredns/coredns/plugin/tsig"
 	_ "github.com/coredns/coredns/plugin/whoami"
-
-	_ "signpost/plugin"
 )
 
 // stock is the directives of CoreDNS that our binary keeps, those whose plugins
-// are imported above.
+// are imported above. Start imports our own.
 var stock = []string{
 	"acl", "any", "bind", "bufsize", "cache", "chaos", "dnstap", "errors", "file", "forward", "geoip",
 	"grpc_server", "header", "health", "https", "https3", "loadbalance", "log", "metadata", "minimal",

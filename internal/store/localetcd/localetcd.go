@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
 	"google.golang.org/grpc"
 )
 
@@ -25,7 +26,8 @@ type Options struct {
 	ListenClient string
 	// Compact forgets history older than an hour, as production does.
 	Compact bool
-	// UnsafeNoFsync is several times faster and loses data with the machine: tests.
+	// UnsafeNoFsync is for tests: several times faster, and data is lost with the
+	// machine; passwords of etcd's users are hashed weakly.
 	UnsafeNoFsync bool
 }
 
@@ -116,7 +118,9 @@ func (s *Server) config() (*embed.Config, error) {
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	// Ready in a tenth of a second instead of a whole one.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
-	cfg.UnsafeNoFsync = s.o.UnsafeNoFsync
+	if s.o.UnsafeNoFsync {
+		cfg.UnsafeNoFsync, cfg.BcryptCost = true, uint(bcrypt.MinCost)
+	}
 	cfg.EnableGRPCGateway = false
 	cfg.QuotaBackendBytes = 8 << 30
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())

@@ -898,7 +898,9 @@ type ImportZoneRequest struct {
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Replace all that no host owns; without it the import is refused when the zone
 	// holds any record besides its apex.
-	Replace      bool `protobuf:"varint,2,opt,name=replace,proto3" json:"replace,omitempty"`
+	Replace bool `protobuf:"varint,2,opt,name=replace,proto3" json:"replace,omitempty"`
+	// With replace: hosts go, too, with their secrets, and what the file says of
+	// their names is plain records.
 	ReplaceHosts bool `protobuf:"varint,3,opt,name=replace_hosts,json=replaceHosts,proto3" json:"replace_hosts,omitempty"`
 	// Only count what would be done.
 	DryRun        bool   `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
@@ -983,9 +985,11 @@ type ImportZoneResponse struct {
 	Changed    int64 `protobuf:"varint,6,opt,name=changed,proto3" json:"changed,omitempty"`
 	Unchanged  int64 `protobuf:"varint,7,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	// Hosts that stay, and record sets of the file not taken because a host is there.
-	HostsKept     int64    `protobuf:"varint,8,opt,name=hosts_kept,json=hostsKept,proto3" json:"hosts_kept,omitempty"`
-	Skipped       int64    `protobuf:"varint,9,opt,name=skipped,proto3" json:"skipped,omitempty"`
-	Warnings      []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	HostsKept int64    `protobuf:"varint,8,opt,name=hosts_kept,json=hostsKept,proto3" json:"hosts_kept,omitempty"`
+	Skipped   int64    `protobuf:"varint,9,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Warnings  []string `protobuf:"bytes,10,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Hosts that went.
+	HostsRemoved  int64 `protobuf:"varint,11,opt,name=hosts_removed,json=hostsRemoved,proto3" json:"hosts_removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1088,6 +1092,13 @@ func (x *ImportZoneResponse) GetWarnings() []string {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *ImportZoneResponse) GetHostsRemoved() int64 {
+	if x != nil {
+		return x.HostsRemoved
+	}
+	return 0
 }
 
 type ExportZoneRequest struct {
@@ -3096,7 +3107,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\areplace\x18\x02 \x01(\bR\areplace\x12#\n" +
 	"\rreplace_hosts\x18\x03 \x01(\bR\freplaceHosts\x12\x17\n" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12\x12\n" +
-	"\x04data\x18\x05 \x01(\fR\x04data\"\xb9\x02\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\"\xde\x02\n" +
 	"\x12ImportZoneResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.signpost.v1.ChangeR\x06change\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\bR\acreated\x12\x1f\n" +
@@ -3110,7 +3121,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"hosts_kept\x18\b \x01(\x03R\thostsKept\x12\x18\n" +
 	"\askipped\x18\t \x01(\x03R\askipped\x12\x1a\n" +
 	"\bwarnings\x18\n" +
-	" \x03(\tR\bwarnings\"0\n" +
+	" \x03(\tR\bwarnings\x12#\n" +
+	"\rhosts_removed\x18\v \x01(\x03R\fhostsRemoved\"0\n" +
 	"\x11ExportZoneRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"(\n" +
 	"\x12ExportZoneResponse\x12\x12\n" +

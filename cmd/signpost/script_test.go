@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"signpost/internal/proc/dev"
+)
+
+// TestScripts runs testdata/*.txtar: transcripts of the command, as it is built for
+// users, against a control service, two DNS replicas and an etcd, all real. Each
+// script has its own; the words beside those of testscript are
+//
+//	answers NAME TYPE [RDATA]...   both replicas answer this now
+//	keep VAR REGEXP                keeps the last output's first group as $VAR
+//	without-servers                stops everything but the command
+func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			return start(env)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"answers": answers, "keep": keep, "without-servers": withoutServers,
+		},
+	})
+}
+
+type devKey struct{}
+
+func start(env *testscript.Env) error {
+	d, err := dev.Start(context.Background(), dev.Options{
+		DNSListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Zone: "fedcloud.test", Replicas: 2, Ephemeral: true,
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	running := &running{Dev: d}
+	env.Values[devKey{}] = running
+	env.Defer(func() {
+		if err := running.stop(); err != nil {
+			env.T().Log(err)
+		}
+	})
+	env.Setenv("SIGNPOST_SERVER", d.Addresses.HTTP)
+	env.Setenv("SIGNPOST_TOKEN_FILE", d.Addresses.AdminTokenFile)
+	env.Setenv("SERVER", d.Addresses.HTTP)
+	env.Setenv("TOKEN_FILE", d.Addresses.AdminTokenFile)
+	return nil
+}
+
+// running is a signpost-dev that a script may stop before its end.
+type running struct {
+	*dev.Dev
+	stopped bool
+}
+
+func (r *running) stop() error {
+	if r.stopped {
+		return nil
+	}
+	r.stopped = true
+	return r.Close()
+}
+
+func withoutServers(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Value(devKey{}).(*running).stop())
+}
+
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: answers NAME TYPE [RDATA]...")
+	}
+	q := new(dns.Msg)
+	q.SetQuestion(dns.Fqdn(args[0]), dns.StringToType[args[1]])
+	want := slices.Sorted(slices.Values(args[2:]))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, server := range ts.Value(devKey{}).(*running).Addresses.DNS {
+		r, err := dns.ExchangeContext(ctx, q, server)
+		ts.Check(err)
+		var got []string
+		for _, rr := range r.Answer {
+			got = append(got, rr.String()[len(rr.Header().String()):])
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			ts.Fatalf("%s answers %q (%s), want %q", server, got, dns.RcodeToString[r.Rcode], want)
+		}
+	}
+}
+
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep VAR REGEXP")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	found := re.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("%s does not match once, with one group", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// An example of the command's own output, for those who read this file.
+func Example() {
+	code := run(context.Background(), &cli{in: os.Stdin, out: os.Stdout, errOut: os.Stdout, getenv: func(string) string { return "" }}, []string{"zone", "show"})
+	fmt.Println(code)
+	// Output:
+	// signpost: too few arguments: it is signpost zone show NAME; see signpost zone show --help
+	// 2
+}

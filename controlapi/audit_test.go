@@ -1,0 +1,78 @@
+package controlapi_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	pb "signpost/proto/signpost/v1"
+)
+
+func TestEveryChangeIsAudited(t *testing.T) {
+	s := start(t)
+	tick := func() { s.clock.add(time.Second) }
+	s.zone("vo.example.org")
+	tick()
+	secret := s.host("www.vo.example.org", "192.0.2.1")
+	tick()
+	out, err := s.hosts.SetAddresses(as("www.vo.example.org", secret), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick()
+	s.record("www.vo.example.org", "TXT", "x")
+	tick()
+	if _, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "www.vo.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	tick()
+	s.zone("other.example.org")
+	all, err := s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var actions []string
+	for _, r := range all.Records {
+		actions = append(actions, r.Action)
+		if strings.Contains(r.String(), secret) || r.Source != "127.0.0.1" || r.RequestId == "" || r.Revision == 0 {
+			t.Errorf("%v", r)
+		}
+	}
+	want := []string{"zone.create", "host.rotate-secret", "record.set", "host.set-addresses", "host.create", "zone.create"}
+	if !slices.Equal(actions, want) {
+		t.Errorf("%v, want %v", actions, want)
+	}
+	set := all.Records[3]
+	if set.Principal != "host/www.vo.example.org" || set.Before != "192.0.2.1" || set.After != "192.0.2.2" || set.Revision != out.Change.Revision ||
+		set.Zone != "vo.example.org" || set.Name != "www.vo.example.org" {
+		t.Errorf("%v", set)
+	}
+	var paged []string
+	for token := ""; ; {
+		page, err := s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{Zone: "vo.example.org", PageSize: 2, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Records {
+			paged = append(paged, r.Action)
+		}
+		if token = page.NextPageToken; token == "" {
+			break
+		}
+	}
+	if !slices.Equal(paged, want[1:]) {
+		t.Errorf("%v, want %v", paged, want[1:])
+	}
+	one, err := s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{Fqdn: "vo.example.org"})
+	if err != nil || len(one.Records) != 1 || one.Records[0].Action != "zone.create" {
+		t.Error(one, err)
+	}
+	_, err = s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{PageToken: "!"})
+	wantErr(t, err, codes.InvalidArgument, "page_token")
+	if log := s.log.String(); strings.Count(log, `"msg":"changed"`) != 6 || strings.Contains(log, secret) {
+		t.Errorf("the log's lines: %s", log)
+	}
+}

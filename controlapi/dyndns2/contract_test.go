@@ -1,0 +1,340 @@
+package dyndns2_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"signpost/controlapi"
+	"signpost/controlapi/clientaddr"
+	"signpost/controlapi/dyndns2"
+	"signpost/internal/access"
+	"signpost/internal/store"
+	"signpost/internal/store/localetcd"
+	pb "signpost/proto/signpost/v1"
+)
+
+// world is a control service on a real etcd, behind a real HTTP server.
+type world struct {
+	etcd    *localetcd.Server
+	service *controlapi.Service
+	admin   string
+	url     string
+	hosts   int
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{etcd: localetcd.New(t), admin: access.NewAdminToken()}
+	st, err := store.Open(store.Config{Endpoints: []string{w.etcd.Endpoint()}})
+	check(t, err)
+	t.Cleanup(func() { check(t, st.Close()) })
+	secret, err := access.ParseSecret(w.admin)
+	check(t, err)
+	key := store.NewMasterKey()
+	_, err = st.Initialize(t.Context(), key, access.NewTokenID(), secret.Sum[:], time.Now())
+	check(t, err)
+	check(t, st.UseMasterKey(t.Context(), key))
+	w.service, err = controlapi.New(controlapi.Config{Store: st})
+	check(t, err)
+	for zone, local := range map[string]bool{"example.org": false, "local.example.net": true} {
+		_, err = w.service.CreateZone(w.asAdmin(t.Context()), &pb.CreateZoneRequest{
+			Name: zone, LocalAddresses: local, NameServers: []*pb.NameServer{{Name: "ns.example.com"}},
+		})
+		check(t, err)
+	}
+	proxies, err := clientaddr.ParseProxies([]string{"127.0.0.1/32"})
+	check(t, err)
+	mux := http.NewServeMux()
+	for pattern, h := range dyndns2.New(w.service, proxies, slog.New(slog.DiscardHandler)).Mounts() {
+		mux.Handle(pattern, h)
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	return w
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) asAdmin(ctx context.Context) context.Context {
+	return controlapi.WithCaller(ctx, controlapi.Caller{Authorization: "Bearer " + w.admin})
+}
+
+// host makes a host in a zone.
+func (w *world) host(t *testing.T, zone string, addresses ...string) (fqdn, secret string) {
+	t.Helper()
+	w.hosts++
+	fqdn = fmt.Sprintf("h%d.%s", w.hosts, zone)
+	out, err := w.service.CreateHost(w.asAdmin(t.Context()), &pb.CreateHostRequest{Fqdn: fqdn, Addresses: addresses})
+	check(t, err)
+	return fqdn, out.GetSecret()
+}
+
+func (w *world) addresses(t *testing.T, fqdn string) []string {
+	t.Helper()
+	h, err := w.service.GetHost(w.asAdmin(t.Context()), &pb.GetHostRequest{Fqdn: fqdn})
+	check(t, err)
+	return h.GetAddresses()
+}
+
+const (
+	basicChallenge  = `Basic realm="authenticate to update DNS"`
+	bearerChallenge = `Bearer realm="authenticate to update DNS"`
+)
+
+// row is one line of the contract: a request, what it is answered, and what the
+// host has then. In it H stands for the host's name.
+type row struct {
+	says   string
+	zone   string // default example.org
+	has    string // the host's addresses before, with commas
+	method string // default GET
+	path   string // with the query; default /nic/update
+	form   string
+	auth   string // default "Basic H:SECRET"; "none", "admin", or the header's value
+	from   string // the client; default 198.51.100.7
+
+	status    int // default 200
+	want      string
+	challenge string
+	then      string // default: as before
+}
+
+const basic = "Basic "
+
+var contract = []row{
+	// Who is asking.
+	{says: "no Authorization", auth: "none", path: "/nic/update?myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "one that cannot be parsed: no base64", auth: "Basic %%%", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "one that cannot be parsed: no colon", auth: basic + b64("h.example.org"), status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "one that cannot be parsed: scheme", auth: "Digest username=x", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "Bearer refused", auth: "Bearer nonsense", path: "/nic/update?hostname=H", status: 401, want: "badauth", challenge: bearerChallenge},
+	{says: "Bearer refused, before hostname is missed", auth: "Bearer nonsense", status: 401, want: "badauth", challenge: bearerChallenge},
+	{says: "Bearer refused, before the name has no dot", auth: "Bearer nonsense", path: "/nic/update?hostname=h", status: 401, want: "badauth", challenge: bearerChallenge},
+	{says: "Bearer without hostname", auth: "admin", want: "nohost"},
+	{says: "hostname of a Bearer without a dot", auth: "admin", path: "/nic/update?hostname=h", want: "notfqdn"},
+	{says: "hostname of a Bearer without a dot but the final one", auth: "admin", path: "/nic/update?hostname=h.", want: "notfqdn"},
+	{says: "Bearer and unknown", auth: "admin", path: "/nic/update?hostname=none.example.org&myip=192.0.2.1", want: "nohost"},
+	{says: "Bearer and unknown, before the address is looked at", auth: "admin", path: "/nic/update?hostname=none.example.org&myip=999", want: "nohost"},
+	{says: "Bearer and no possible name", auth: "admin", path: "/nic/update?hostname=-.example.org&myip=192.0.2.1", want: "nohost"},
+	{says: "Bearer and outside all zones", auth: "admin", path: "/nic/update?hostname=www.example.edu&myip=192.0.2.1", want: "nohost"},
+	{says: "Bearer with hostname", auth: "admin", path: "/nic/update?hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "a Bearer changes one host at a time", auth: "admin", path: "/nic/update?hostname=H,x.example.org&myip=192.0.2.1", want: "numhost"},
+	{says: "Basic user without a dot", auth: basic + b64("h:sph_x"), want: "notfqdn"},
+	{says: "Basic: unknown host", auth: basic + b64("none.example.org:SECRET"), path: "/nic/update?myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "Basic: wrong secret", auth: basic + b64("H:sph_0000000000000000000000000000"), path: "/nic/update?myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "Basic: wrong secret, before hostname is looked at", auth: basic + b64("H:wrong"), path: "/nic/update?hostname=other.example.org", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "Basic: wrong secret, before the address is looked at", auth: basic + b64("H:wrong"), path: "/nic/update?myip=999", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "Basic: no possible name", auth: basic + b64("a b.example.org:SECRET"), status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "Basic with a token as password, any user name, is that token", auth: basic + b64("me:ADMIN"), path: "/nic/update?hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "Basic with a token as password: the challenge is Basic's", auth: basic + b64("me:sp_admin_x"), path: "/nic/update?hostname=H&myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "hostname is not the Basic user", path: "/nic/update?hostname=other.example.org&myip=192.0.2.1", want: "nohost"},
+	{says: "hostname is not the Basic user, no dot", path: "/nic/update?hostname=other&myip=192.0.2.1", want: "notfqdn"},
+	{says: "hostname is not the Basic user, before the address is looked at", path: "/nic/update?hostname=other.example.org&myip=999", want: "nohost"},
+	{says: "hostname cannot be read", path: "/nic/update?hostname=%zz&myip=192.0.2.1", want: "nohost"},
+
+	// Names.
+	{says: "a name is compared without case", path: "/nic/update?hostname=UPPER&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "a name is compared with a final dot", path: "/nic/update?hostname=H.&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "the user is compared without case, with a final dot", auth: basic + b64("UPPER.:SECRET"), path: "/nic/update?hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "hostname is optional with Basic", path: "/nic/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "an empty hostname is none", path: "/nic/update?hostname=&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "with a host secret every other name in a list gets nohost and the rest is done", path: "/nic/update?hostname=a.example.org,H,b&myip=192.0.2.1", want: "nohost\ngood 192.0.2.1\nnotfqdn", then: "192.0.2.1"},
+	{says: "more than 20: numhost", path: "/nic/update?hostname=" + strings.Repeat("H,", 21) + "&myip=192.0.2.1", want: "numhost"},
+
+	// What is answered.
+	{says: "changed", has: "192.0.2.1", path: "/nic/update?hostname=H&myip=192.0.2.2", want: "good 192.0.2.2", then: "192.0.2.2"},
+	{says: "nothing changes", has: "192.0.2.1", path: "/nic/update?hostname=H&myip=192.0.2.1", want: "nochg 192.0.2.1"},
+	{says: "myip missing: the caller's address", want: "good 198.51.100.7", then: "198.51.100.7"},
+	{says: "myip empty: the caller's address", path: "/nic/update?hostname=H&myip=", want: "good 198.51.100.7", then: "198.51.100.7"},
+	{says: "the caller's address over IPv6", has: "192.0.2.1", from: "2001:db8::7", want: "good 2001:db8::7", then: "192.0.2.1,2001:db8::7"},
+	{says: "the caller's address, v4-mapped", from: "::ffff:198.51.100.9", want: "good 198.51.100.9", then: "198.51.100.9"},
+	{says: "the caller's address is not allowed in the zone", from: "127.0.0.1", want: "dnserr"},
+	{says: "the caller's address is allowed in the zone", zone: "local.example.net", from: "127.0.0.1", want: "good 127.0.0.1", then: "127.0.0.1"},
+	{says: "address cannot be parsed", has: "192.0.2.1", path: "/nic/update?myip=999", want: "dnserr"},
+	{says: "address cannot be parsed: leading zeros", path: "/nic/update?myip=010.0.0.1", want: "dnserr"},
+	{says: "address cannot be parsed: escapes", path: "/nic/update?myip=192.0.2.1%zz", want: "dnserr"},
+	{says: "address cannot be parsed: one of two", path: "/nic/update?myip=192.0.2.1,x", want: "dnserr"},
+	{says: "address with a zone", zone: "local.example.net", path: "/nic/update?myip=fe80::1%25eth0", want: "dnserr"},
+	{says: "unspecified", path: "/nic/update?myip=0.0.0.0", want: "dnserr"},
+	{says: "unspecified v6", path: "/nic/update?myip=::", want: "dnserr"},
+	{says: "unspecified v6 as a prefix", has: "2001:db8::1", path: "/nic/update?myip=::/64", want: "dnserr"},
+	{says: "multicast", path: "/nic/update?myip=224.0.0.1", want: "dnserr"},
+	{says: "loopback", path: "/nic/update?myip=127.0.0.1", want: "dnserr"},
+	{says: "link-local", path: "/nic/update?myip=fe80::1", want: "dnserr"},
+	{says: "link-local, the zone allows it", zone: "local.example.net", path: "/nic/update?myip=fe80::1", want: "good fe80::1", then: "fe80::1"},
+	{says: "private ones are accepted", path: "/nic/update?myip=10.0.0.5", want: "good 10.0.0.5", then: "10.0.0.5"},
+
+	// Families.
+	{says: "a family that is not mentioned is left alone", has: "192.0.2.1,2001:db8::1", path: "/nic/update?myip=2001:db8::2", want: "good 2001:db8::2", then: "192.0.2.1,2001:db8::2"},
+	{says: "myip=v4,v6: v4 first", path: "/nic/update?myip=2001:db8::2,192.0.2.2", want: "good 192.0.2.2,2001:db8::2", then: "192.0.2.2,2001:db8::2"},
+	{says: "nochg with both", has: "192.0.2.2,2001:db8::2", path: "/nic/update?myip=192.0.2.2,2001:db8::2", want: "nochg 192.0.2.2,2001:db8::2"},
+	{says: "an empty place in a list is nothing", has: "2001:db8::2", path: "/nic/update?myip=192.0.2.2,", want: "good 192.0.2.2", then: "192.0.2.2,2001:db8::2"},
+	{says: "myipv6=", path: "/nic/update?myip=192.0.2.2&myipv6=2001:db8::2", want: "good 192.0.2.2,2001:db8::2", then: "192.0.2.2,2001:db8::2"},
+	{says: "ipv6=", path: "/nic/update?myip=192.0.2.2&ipv6=2001:db8::2", want: "good 192.0.2.2,2001:db8::2", then: "192.0.2.2,2001:db8::2"},
+	{says: "myipv6= alone leaves A alone", has: "192.0.2.1", path: "/nic/update?myipv6=2001:db8::2", want: "good 2001:db8::2", then: "192.0.2.1,2001:db8::2"},
+	{says: "only an empty myip counts as none", has: "192.0.2.1", path: "/nic/update?myip=&myipv6=2001:db8::2", want: "good 2001:db8::2", then: "192.0.2.1,2001:db8::2"},
+	{says: "myipv6 is no IPv4", path: "/nic/update?myipv6=192.0.2.1", want: "dnserr"},
+	{says: "an empty myipv6= removes AAAA", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myip=192.0.2.1&myipv6=", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "an empty myipv6= alone removes AAAA", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myipv6=", want: "good ::", then: "192.0.2.1"},
+	{says: "an empty myipv6= again", has: "192.0.2.1", path: "/nic/update?myipv6=", want: "nochg ::"},
+	{says: "an empty myipv4= removes A", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myipv4=", want: "good 0.0.0.0", then: "2001:db8::2"},
+	{says: "preserve", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myip=192.0.2.5&myipv6=preserve", want: "good 192.0.2.5", then: "192.0.2.5,2001:db8::2"},
+	{says: "preserve in myip", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myip=preserve&myipv6=2001:db8::3", want: "good 2001:db8::3", then: "192.0.2.1,2001:db8::3"},
+	{says: "preserve everything", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myip=preserve", want: "nochg 192.0.2.1,2001:db8::2"},
+	{says: "preserve nothing", path: "/nic/update?myip=preserve", want: "nochg 0.0.0.0"},
+
+	// ADDR/LEN.
+	{says: "10.0.0.5/24 is 10.0.0.5", path: "/nic/update?myip=10.0.0.5/24", want: "good 10.0.0.5", then: "10.0.0.5"},
+	{says: "10.0.0.0/24 is 10.0.0.0", path: "/nic/update?myip=10.0.0.0/24", want: "good 10.0.0.0", then: "10.0.0.0"},
+	{says: "IPv6 with host bits zero: only the prefix changes", has: "2001:db8:1::5", path: "/nic/update?myip=2001:db8:2::/64", want: "good 2001:db8:2::5", then: "2001:db8:2::5"},
+	{says: "renumbering all AAAA, not on an octet", has: "192.0.2.1,2001:db8:1::5,2001:db8:1::6", path: "/nic/update?ipv6=2001:db8:8000::/33", want: "good 2001:db8:8001::5,2001:db8:8001::6", then: "192.0.2.1,2001:db8:8001::5,2001:db8:8001::6"},
+	{says: "renumbering to the same", has: "2001:db8:1::5", path: "/nic/update?myip=2001:db8:1::/64", want: "nochg 2001:db8:1::5"},
+	{says: "the host has no AAAA: the length is dropped", has: "192.0.2.1", path: "/nic/update?myip=2001:db8:2::/64", want: "good 2001:db8:2::", then: "192.0.2.1,2001:db8:2::"},
+	{says: "host bits not zero: the length is dropped", has: "2001:db8:1::5", path: "/nic/update?myip=2001:db8:2::7/64", want: "good 2001:db8:2::7", then: "2001:db8:2::7"},
+	{says: "a length that is none", path: "/nic/update?myip=10.0.0.5/33", want: "dnserr"},
+
+	// Ways of asking.
+	{says: "a trailing slash", path: "/nic/update/?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "/v3/update", path: "/v3/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "/update", path: "/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "/v3/update/ and /update/", path: "/update/?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "POST with a form", method: "POST", form: "hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "POST with a query", method: "POST", path: "/nic/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "POST of too much", method: "POST", form: "myip=" + strings.Repeat("1", 1<<17), status: 413, want: "dnserr"},
+	{says: "HEAD changes nothing", method: "HEAD", path: "/nic/update?myip=192.0.2.1", status: 405},
+	{says: "PUT changes nothing", method: "PUT", path: "/nic/update?myip=192.0.2.1", status: 405, want: "use GET, POST"},
+	{says: "wildcard, mx, backmx, offline, system are ignored", path: "/nic/update?system=dyndns&hostname=H&myip=192.0.2.1&wildcard=ON&mx=m.example.org&backmx=YES&offline=NO", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "nothing else is here", path: "/nic/nothing", status: 404, want: "there is nothing here; did you mean /nic/update?"},
+
+	// Clients as they are.
+	{says: "cloud-init: curl https://FQDN:SECRET@SERVICE/nic/update, again", has: "198.51.100.7", want: "nochg 198.51.100.7"},
+	{says: "ddclient: an empty myip", path: "/nic/update?system=dyndns&hostname=H&myip=", want: "good 198.51.100.7", then: "198.51.100.7"},
+	{says: "ddclient: several hosts", path: "/nic/update?system=dyndns&hostname=H,x.example.org&myip=192.0.2.1", want: "good 192.0.2.1\nnohost", then: "192.0.2.1"},
+	{says: "inadyn: IPv6 percent-encoded", path: "/nic/update?hostname=H&myip=2001%3Adb8%3A%3A33", want: "good 2001:db8::33", then: "2001:db8::33"},
+	{says: "Fritz!Box: no IPv6 today", has: "2001:db8::1", path: "/nic/update?hostname=H&myip=192.0.2.1&myipv6=", want: "good 192.0.2.1", then: "192.0.2.1"},
+	{says: "Fritz!Box: <ip6lanprefix>", has: "192.0.2.1,2001:db8:1::aaaa", path: "/nic/update?hostname=H&myip=192.0.2.9&myipv6=2001:db8:7::/64", want: "good 192.0.2.9,2001:db8:7::aaaa", then: "192.0.2.9,2001:db8:7::aaaa"},
+	{says: "pfSense: matches good %IP%", path: "/nic/update?hostname=H&myip=192.0.2.44", want: "good 192.0.2.44", then: "192.0.2.44"},
+}
+
+// b64 marks what is to be encoded once H, SECRET and ADMIN in it are known.
+func b64(s string) string { return "<" + s + ">" }
+
+func TestContract(t *testing.T) {
+	w := newWorld(t)
+	for _, r := range contract {
+		t.Run(r.says, func(t *testing.T) { r.run(t, w) })
+	}
+}
+
+func (r row) run(t *testing.T, w *world) {
+	zone := r.zone
+	if zone == "" {
+		zone = "example.org"
+	}
+	before := split(r.has)
+	fqdn, secret := w.host(t, zone, before...)
+	fill := strings.NewReplacer("UPPER", strings.ToUpper(fqdn), "H", fqdn, "SECRET", secret, "ADMIN", w.admin).Replace
+
+	path := r.path
+	if path == "" {
+		path = "/nic/update"
+	}
+	if at, query, ok := strings.Cut(path, "?"); ok {
+		path = at + "?" + fill(query)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), r.method, w.url+"/", strings.NewReader(fill(r.form)))
+	check(t, err)
+	at, query, _ := strings.Cut(path, "?")
+	req.URL.Path, req.URL.RawQuery = at, query // as it stands: also with broken escapes
+	if r.form != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	switch r.auth {
+	case "none":
+	case "":
+		req.SetBasicAuth(fqdn, secret)
+	case "admin":
+		req.Header.Set("Authorization", "Bearer "+w.admin)
+	default:
+		scheme, rest, _ := strings.Cut(r.auth, " ")
+		if inner := strings.Trim(rest, "<>"); inner != rest {
+			rest = base64.StdEncoding.EncodeToString([]byte(fill(inner)))
+		}
+		req.Header.Set("Authorization", scheme+" "+rest)
+	}
+	from := r.from
+	if from == "" {
+		from = "198.51.100.7"
+	}
+	req.Header.Set("X-Forwarded-For", from)
+
+	resp, err := http.DefaultClient.Do(req)
+	check(t, err)
+	body, err := io.ReadAll(resp.Body)
+	check(t, errors.Join(err, resp.Body.Close()))
+	status := r.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if resp.StatusCode != status || string(body) != r.want {
+		t.Errorf("%s: %d %q, want %d %q", path, resp.StatusCode, body, status, r.want)
+	}
+	if got := resp.Header.Get("WWW-Authenticate"); got != r.challenge {
+		t.Errorf("challenge %q, want %q", got, r.challenge)
+	}
+	if got := resp.Header.Get("Content-Type"); got != "text/plain" {
+		t.Errorf("it is %q, want text/plain", got)
+	}
+	then := before
+	if r.then != "" {
+		then = split(r.then)
+	}
+	if diff := cmp.Diff(then, w.addresses(t, fqdn)); diff != "" {
+		t.Errorf("the host has (-want +got):\n%s", diff)
+	}
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// get may be called from any goroutine.
+func (w *world) get(t *testing.T, path, user, password string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+path, nil)
+	if err != nil {
+		t.Error(err)
+		return &http.Response{}, ""
+	}
+	req.SetBasicAuth(user, password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Error(err)
+		return &http.Response{}, ""
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Error(err)
+	}
+	return resp, string(body)
+}

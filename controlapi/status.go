@@ -1,0 +1,79 @@
+package controlapi
+
+import (
+	"context"
+	"strconv"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// GetStatus shows what the server and etcd say of themselves and, for a name, what
+// it holds and who serves its zone as it is now.
+func (s *Service) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *pb.ServerStatus, err error) {
+	c, err := s.authorize(ctx, access.StatusRead, at(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	of, err := s.store.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out = &pb.ServerStatus{
+		Version: s.version, ClusterId: strconv.FormatUint(of.Cluster, 16),
+		DatabaseBytes: of.Bytes, DatabaseQuotaBytes: of.QuotaBytes,
+	}
+	err = s.store.Read(ctx, func(tx *store.Tx) error {
+		if out.Revision, err = tx.Revision(); err != nil {
+			return err
+		}
+		zones, err := tx.Zones("", 0)
+		out.Zones = int32(len(zones))
+		return err
+	})
+	if err != nil || in.GetFqdn() == "" {
+		return out, err
+	}
+	return out, s.nameStatus(ctx, in.GetFqdn(), out)
+}
+
+func (s *Service) nameStatus(ctx context.Context, fqdn string, out *pb.ServerStatus) error {
+	name, err := ownerName("fqdn", fqdn)
+	if err != nil {
+		return err
+	}
+	var q question
+	var servers []server
+	err = s.store.Read(ctx, func(tx *store.Tx) error {
+		if q, servers, err = s.questionAbout(tx, name); err != nil {
+			return err
+		}
+		if out.RecordSets, err = recordSets(tx, name); err != nil {
+			return err
+		}
+		z, h, err := findHost(tx, name)
+		if err == nil {
+			out.Host = hostMessage(z, h)
+		} else if model.KindOf(err) != model.NotFound {
+			return err
+		}
+		return nil
+	})
+	if err == nil {
+		out.NameServers = askAll(ctx, servers, q, false)
+	}
+	return err
+}
+
+// WhoAmI says who the caller is.
+func (s *Service) WhoAmI(ctx context.Context, in *pb.WhoAmIRequest) (out *pb.WhoAmIResponse, err error) {
+	c, err := s.authorize(ctx, access.WhoAmI, access.Resource{}, in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	return &pb.WhoAmIResponse{Principal: c.who.String(), Kind: c.who.Kind.String()}, nil
+}

@@ -1,0 +1,137 @@
+package controlapi_test
+
+import (
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"signpost/controlapi"
+	pb "signpost/proto/signpost/v1"
+)
+
+// nameServer answers SOA with a serial that the test moves; 0 is REFUSED.
+func nameServer(t *testing.T) (string, *atomic.Uint32) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serial atomic.Uint32
+	srv := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg)
+		m.SetReply(r)
+		if v := serial.Load(); v == 0 {
+			m.Rcode = dns.RcodeRefused
+		} else {
+			hdr := dns.RR_Header{Name: r.Question[0].Name, Rrtype: dns.TypeSOA, Class: dns.ClassINET}
+			m.Answer = []dns.RR{&dns.SOA{Hdr: hdr, Ns: ".", Mbox: ".", Serial: v}}
+		}
+		w.WriteMsg(m)
+	})}
+	go srv.ActivateAndServe()
+	t.Cleanup(func() { srv.Shutdown() })
+	return conn.LocalAddr().String(), &serial
+}
+
+func TestAChangeWaitsUntilItIsVisible(t *testing.T) {
+	addr1, serial1 := nameServer(t)
+	addr2, serial2 := nameServer(t)
+	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr1, addr2} })
+	z := s.zone("vo.example.org")
+	serial1.Store(z.Serial)
+	serial2.Store(z.Serial + 1<<30) // ahead of whatever comes
+	wait := s.admin("wait", "visible", "wait-timeout", "200ms")
+	out, err := s.hosts.CreateHost(wait, &pb.CreateHostRequest{Fqdn: "www.vo.example.org"})
+	if err != nil || len(out.Change.Visibility) != 2 {
+		t.Fatal(out, err)
+	}
+	if v := out.Change.Visibility[0]; v.Server != addr1 || v.State != "behind" || v.Seconds == 0 {
+		t.Errorf("%v", v)
+	}
+	if v := out.Change.Visibility[1]; v.State != "visible" || v.Seconds > 5 {
+		t.Errorf("%v", v)
+	}
+	serial2.Store(z.Serial)
+	done := make(chan *pb.Change)
+	go func() {
+		out, err := s.hosts.SetAddresses(s.admin("wait", "visible"), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- out.GetChange()
+	}()
+	select {
+	case c := <-done:
+		t.Fatalf("it did not wait: %v", c)
+	case <-time.After(50 * time.Millisecond):
+	}
+	serial1.Store(z.Serial + 1<<30)
+	serial2.Store(z.Serial + 1<<30)
+	for _, v := range (<-done).Visibility {
+		if v.State != "visible" {
+			t.Errorf("%v", v)
+		}
+	}
+}
+
+func TestAChangeThatDNSDoesNotShowIsNotWaitedFor(t *testing.T) {
+	addr, _ := nameServer(t)
+	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
+	s.zone("vo.example.org")
+	s.host("www.vo.example.org", "192.0.2.1")
+	wait := s.admin("wait", "visible", "request-id", "one")
+	in := &pb.UpdateHostRequest{Fqdn: "www.vo.example.org", Comment: proto.String("new")}
+	for range 2 { // repeated, too
+		out, err := s.hosts.UpdateHost(wait, in)
+		if err != nil || !out.Change.Changed || len(out.Change.Visibility) != 0 {
+			t.Error(out, err)
+		}
+	}
+	if out, err := s.zones.DeleteZone(s.admin("wait", "visible"), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}); err != nil || out.Change.Visibility[0].State != "visible" {
+		t.Error("a name server that refuses the zone still serves it", out, err)
+	}
+}
+
+func TestNameServersWithoutAddressesInOurDataAreNotAsked(t *testing.T) {
+	s := start(t)
+	out, err := s.zones.CreateZone(s.admin("wait", "visible"), &pb.CreateZoneRequest{Name: "vo.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
+	if err != nil || len(out.Change.Visibility) != 1 || out.Change.Visibility[0].State != "not asked" || out.Change.Visibility[0].Server != "ns.example.net" {
+		t.Error(out, err)
+	}
+}
+
+func TestWhatBadWaitsGet(t *testing.T) {
+	s := start(t)
+	for field, ctx := range map[string]struct{ key, value string }{"wait": {"wait", "forever"}, "wait_timeout": {"wait-timeout", "soon"}} {
+		_, err := s.zones.ListZones(s.admin(ctx.key, ctx.value), &pb.ListZonesRequest{})
+		wantErr(t, err, codes.InvalidArgument, field)
+	}
+	if _, err := controlapi.New(controlapi.Config{NameServers: []string{"nonsense"}}); err == nil {
+		t.Error("a name server without port is accepted")
+	}
+}
+
+func TestStatusTellsWhatANameHoldsAndWhoServesIt(t *testing.T) {
+	addr, serial := nameServer(t)
+	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
+	z := s.zone("vo.example.org")
+	s.host("www.vo.example.org", "192.0.2.1")
+	serial.Store(z.Serial)
+	st, err := s.servers.GetStatus(s.admin(), &pb.GetStatusRequest{Fqdn: "www.vo.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Version != "test" || st.Zones != 1 || st.Revision == 0 || st.ClusterId == "" || st.DatabaseBytes == 0 ||
+		st.Host.GetFqdn() != "www.vo.example.org" || len(st.RecordSets) != 1 || st.NameServers[0].State != "behind" {
+		t.Error(st)
+	}
+	who, err := s.servers.WhoAmI(s.admin(), &pb.WhoAmIRequest{})
+	if err != nil || who.Principal != "admin/first" || who.Kind != "admin" {
+		t.Error(who, err)
+	}
+}

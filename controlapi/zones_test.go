@@ -1,0 +1,164 @@
+package controlapi_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	pb "signpost/proto/signpost/v1"
+)
+
+func TestAZoneIsCreatedChangedAndDeleted(t *testing.T) {
+	s := start(t)
+	made, err := s.zones.CreateZone(s.admin(), &pb.CreateZoneRequest{Name: "VO.example.org.", NameServers: []*pb.NameServer{
+		{Name: "ns1.vo.example.org", Addresses: []string{"192.0.2.53", "2001:db8::53"}}, {Name: "ns.example.net"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := made.Zone
+	if z.Name != "vo.example.org" || !slices.Equal(z.NameServers, []string{"ns.example.net", "ns1.vo.example.org"}) && !slices.Equal(z.NameServers, []string{"ns1.vo.example.org", "ns.example.net"}) ||
+		z.Ttl != 60 || z.MinTtl != 5 || z.MaxTtl != 86400 || z.NegativeTtl != 30 || z.Serial != uint32(made.Change.Revision) {
+		t.Errorf("made %v", made)
+	}
+	got, err := s.zones.GetZone(s.admin(), &pb.GetZoneRequest{Name: "vo.example.org"})
+	if err != nil || !proto.Equal(got, z) {
+		t.Errorf("got %v, want %v: %v", got, z, err)
+	}
+	if got := s.sets("ns1.vo.example.org"); got != "A 60 192.0.2.53\nAAAA 60 2001:db8::53" {
+		t.Errorf("glue: %s", got)
+	}
+	soa := fmt.Sprintf("SOA 3600 ns1.vo.example.org. hostmaster.vo.example.org. %d 7200 900 1209600 30\n", z.Serial)
+	if got := s.sets("vo.example.org"); !strings.HasPrefix(got, soa) {
+		t.Errorf("apex: %s", got)
+	}
+	up, err := s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: proto.Uint32(300), Etag: z.Etag})
+	if err != nil || up.Zone.Ttl != 300 || up.Zone.Etag == z.Etag || up.Zone.Serial != uint32(up.Change.Revision) {
+		t.Errorf("updated %v, %v", up, err)
+	}
+	_, err = s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: proto.Uint32(301), Etag: z.Etag})
+	wantErr(t, err, codes.Aborted, "etag")
+	s.host("www.vo.example.org")
+	_, err = s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "vo.example.org"})
+	wantErr(t, err, codes.FailedPrecondition, "force")
+	if _, err := s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: "www.vo.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "vo.example.org"}); err != nil {
+		t.Error(err)
+	}
+	_, err = s.zones.GetZone(s.admin(), &pb.GetZoneRequest{Name: "vo.example.org"})
+	wantErr(t, err, codes.NotFound, "")
+}
+
+func TestNothingOldComesBackWithAZone(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	secret := s.host("www.vo.example.org", "192.0.2.1")
+	if _, err := s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	s.zone("vo.example.org")
+	_, err := s.hosts.GetHost(as("www.vo.example.org", secret), &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
+	wantErr(t, err, codes.Unauthenticated, "")
+	if got := s.sets("www.vo.example.org"); got != "" {
+		t.Errorf("records: %s", got)
+	}
+	s.host("www.vo.example.org")
+}
+
+func TestWhatBadZonesGet(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	ns := []*pb.NameServer{{Name: "ns.example.net"}}
+	for name, c := range map[string]struct {
+		in    *pb.CreateZoneRequest
+		code  codes.Code
+		field string
+	}{
+		"there":               {&pb.CreateZoneRequest{Name: "vo.example.org", NameServers: ns}, codes.AlreadyExists, "name"},
+		"no name":             {&pb.CreateZoneRequest{NameServers: ns}, codes.InvalidArgument, "name"},
+		"bad name":            {&pb.CreateZoneRequest{Name: "a..b", NameServers: ns}, codes.InvalidArgument, "name"},
+		"wildcard":            {&pb.CreateZoneRequest{Name: "*.example.org", NameServers: ns}, codes.InvalidArgument, "name"},
+		"no name server":      {&pb.CreateZoneRequest{Name: "x.example.org"}, codes.InvalidArgument, "name_servers"},
+		"bad name server":     {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "n_s.example.net"}}}, codes.InvalidArgument, "name_servers[0].name"},
+		"server twice":        {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{ns[0], ns[0]}}, codes.InvalidArgument, "name_servers[1].name"},
+		"no address":          {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "ns.x.example.org"}}}, codes.InvalidArgument, "name_servers[0].addresses"},
+		"bad address":         {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "ns.x.example.org", Addresses: []string{"x"}}}}, codes.InvalidArgument, "name_servers[0].addresses[0]"},
+		"address not in zone": {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net", Addresses: []string{"192.0.2.1"}}}}, codes.InvalidArgument, "name_servers[0].addresses"},
+		"TTLs out of order":   {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: ns, Ttl: 10, MinTtl: 20}, codes.InvalidArgument, "ttl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.zones.CreateZone(s.admin(), c.in)
+			wantErr(t, err, c.code, c.field)
+		})
+	}
+	_, err := s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", MinTtl: proto.Uint32(100)})
+	wantErr(t, err, codes.InvalidArgument, "ttl")
+	_, err = s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "no.example.org"})
+	wantErr(t, err, codes.NotFound, "")
+}
+
+func TestAZoneBelowAnotherIsDelegatedAndHidesNothing(t *testing.T) {
+	s := start(t)
+	s.zone("example.org")
+	s.host("a.b.example.org", "192.0.2.1")
+	_, err := s.zones.CreateZone(s.admin(), &pb.CreateZoneRequest{Name: "b.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
+	wantErr(t, err, codes.FailedPrecondition, "name")
+	_, err = s.zones.CreateZone(s.admin(), &pb.CreateZoneRequest{Name: "a.b.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
+	wantErr(t, err, codes.FailedPrecondition, "name")
+	s.zone("c.example.org")
+	export := s.export("example.org")
+	for _, want := range []string{"c.example.org.\t3600\tIN\tNS\tns1.c.example.org.", "ns1.c.example.org.\t3600\tIN\tA\t192.0.2.53"} {
+		if !strings.Contains(export, want) {
+			t.Errorf("the zone above does not have %q:\n%s", want, export)
+		}
+	}
+	s.record("c.example.org", "DS", "1 13 2 "+strings.Repeat("ab", 32))
+	if got, err := s.records.GetRecordSet(s.admin(), &pb.GetRecordSetRequest{Fqdn: "c.example.org", Type: "DS"}); err != nil || got.Type != "DS" {
+		t.Error(got, err)
+	}
+	s.record("c.example.org", "NS", "ns1.c.example.org.", "ns2.example.net.")
+	if got := s.export("example.org"); !strings.Contains(got, "c.example.org.\t3600\tIN\tNS\tns2.example.net.") && !strings.Contains(got, "c.example.org.\t60\tIN\tNS\tns2.example.net.") {
+		t.Errorf("the delegation does not follow:\n%s", got)
+	}
+	if _, err := s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "c.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.export("example.org"); strings.Contains(got, "c.example.org") {
+		t.Errorf("the delegation stays:\n%s", got)
+	}
+	s.zone("org")
+	if got := s.export("org"); !strings.Contains(got, "example.org.\t3600\tIN\tNS\tns1.example.org.") || !strings.Contains(got, "ns1.example.org.\t3600\tIN\tA\t192.0.2.53") {
+		t.Errorf("a new zone above does not delegate:\n%s", got)
+	}
+}
+
+func TestZonesAreListedInPages(t *testing.T) {
+	s := start(t)
+	for i := range 5 {
+		s.zone(fmt.Sprintf("z%d.example.org", i))
+	}
+	var got []string
+	for token := ""; ; {
+		out, err := s.zones.ListZones(s.admin(), &pb.ListZonesRequest{PageSize: 2, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, z := range out.Zones {
+			got = append(got, z.Name)
+		}
+		if token = out.NextPageToken; token == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, []string{"z0.example.org", "z1.example.org", "z2.example.org", "z3.example.org", "z4.example.org"}) {
+		t.Error(got)
+	}
+	_, err := s.zones.ListZones(s.admin(), &pb.ListZonesRequest{PageToken: "!"})
+	wantErr(t, err, codes.InvalidArgument, "page_token")
+}
