@@ -15,7 +15,7 @@ import (
 // SetAddresses changes a host's addresses of the families that the request
 // mentions.
 func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) (out *pb.SetAddressesResponse, err error) {
-	c, err := s.authorize(ctx, access.SetAddresses, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.SetAddresses, hostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}

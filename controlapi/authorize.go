@@ -136,6 +136,16 @@ func at(text string) access.Resource {
 	return access.Resource{Name: n}
 }
 
+// hostAt is at for a host. It reads the name as the methods for hosts do, so that
+// what is decided on is what is done.
+func hostAt(text string) access.Resource {
+	n, err := model.ParseHostName("fqdn", text)
+	if err != nil {
+		return access.Resource{}
+	}
+	return access.Resource{Name: n}
+}
+
 func recordAt(text, rrtype string) access.Resource {
 	r := at(text)
 	r.Type, _ = model.ParseType(rrtype)

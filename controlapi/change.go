@@ -167,9 +167,8 @@ func stamp(out response, rev int64) {
 // logChange writes the audit records as log lines, which are for keeping. Each use
 // of an admin token stands out: it is for the day when no other way is left.
 func (c *call) logChange(p *plan, rev int64) {
-	level := slog.LevelInfo
 	for _, a := range p.audits {
-		c.s.log.Log(c.ctx, level, "changed", append(c.fields(), "revision", rev, "zone", a.Zone.Text(),
+		c.s.log.Log(c.ctx, slog.LevelInfo, "changed", append(c.fields(), "revision", rev, "zone", a.Zone.Text(),
 			"admin_token", c.who.Kind == access.Admin, "detail", a.Detail, "before", a.Before, "after", a.After)...)
 	}
 }

@@ -119,9 +119,10 @@ func (p *plan) undelegate(z *model.Zone) error {
 	return p.putNames(above, gone)
 }
 
-// lowerZones is what a new zone says of the zones of ours below it.
-func (p *plan) lowerZones(z *model.Zone) (map[model.Name]*model.NameData, error) {
-	all, err := p.ZonesBelow(z.Name)
+// lowerZones is what a zone says of the zones of ours below it; there is what it
+// says now.
+func (p *plan) lowerZones(z model.Name, there map[model.Name]*model.NameData) (map[model.Name]*model.NameData, error) {
+	all, err := p.ZonesBelow(z)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func (p *plan) lowerZones(z *model.Zone) (map[model.Name]*model.NameData, error)
 		if err != nil {
 			return nil, err
 		}
-		d, err := delegation(lower, nil, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
+		d, err := delegation(lower, there[name], func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ const maxHeld = 50
 
 // CreateHost registers a name and shows its secret, this once.
 func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out *pb.CreateHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostCreate, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.HostCreate, hostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +90,6 @@ func (p *plan) place(name model.Name) (*model.Zone, *model.NameData, error) {
 	if here.Host != nil || here.Data != nil && here.Data.Host != nil {
 		return nil, nil, taken("there is such a host")
 	}
-	if len(path) > 1 && path[1].Data != nil && path[1].Data.Host != nil && path[1].Data.Host.Wildcard && name.IsWildcard() {
-		return nil, nil, taken("it is the wildcard of a host")
-	}
 	data := &model.NameData{}
 	if here.Data != nil {
 		*data = *here.Data
@@ -130,7 +127,7 @@ func setAddresses(h *model.Host, control *model.HostControl, addrs []netip.Addr,
 // DeleteHost removes a host with the records at its name and below it, which are
 // its own. Delegations, and names at and below other hosts, stay.
 func (s *Service) DeleteHost(ctx context.Context, in *pb.DeleteHostRequest) (out *pb.DeleteHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostDelete, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.HostDelete, hostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 // GetHost shows a host.
 func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.Host, err error) {
-	c, err := s.authorize(ctx, access.HostRead, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.HostRead, hostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.H
 
 // UpdateHost changes what is kept of a host besides its addresses and secret.
 func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out *pb.UpdateHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostUpdate, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.HostUpdate, hostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
 
 // RotateSecret gives a host a new secret; the old one no longer works.
 func (s *Service) RotateSecret(ctx context.Context, in *pb.RotateSecretRequest) (out *pb.RotateSecretResponse, err error) {
-	c, err := s.authorize(ctx, access.RotateSecret, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.RotateSecret, hostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,7 @@ func (s *Service) discard(c *call, next *merged) {
 // is not as it was read.
 func (p *plan) switchTo(was state, next *merged, file *model.ZoneFile) (*pb.ImportZoneResponse, error) {
 	z := next.zone
-	addrs := func(n model.Name) ([]netip.Addr, error) { return fileAddresses(file, n), nil }
+	addrs := func(n model.Name) ([]netip.Addr, error) { return next.addresses(n), nil }
 	if was.zone == nil {
 		generation := z.Generation
 		lower, err := p.startZone(&z, addrs)
@@ -218,13 +218,13 @@ func newBase(was state, fileSerial uint32, current int64) uint32 {
 	return least + 1 - uint32(current+1)
 }
 
-// fileAddresses is what a zone file says of a name's addresses.
-func fileAddresses(file *model.ZoneFile, name model.Name) []netip.Addr {
-	if name == file.Zone.Name {
-		return addressesIn(file.Zone.Apex)
+// addresses is what the zone will say of a name's addresses.
+func (m *merged) addresses(name model.Name) []netip.Addr {
+	if name == m.zone.Name {
+		return addressesIn(m.zone.Apex)
 	}
-	if data := file.Names[name]; data != nil {
-		return addressesIn(data.RRsets)
+	if data := m.names[name]; data != nil {
+		return addressesIn(data.Sets(m.zone.WithDefaults().TTL))
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 type state struct {
 	zone         *model.Zone // nil: there is none
 	names        map[model.Name]*model.NameData
-	lower        map[model.Name]*model.NameData // for a new zone: what it must hold of the zones below it
+	lower        map[model.Name]*model.NameData // what it must hold of the zones below it
 	zoneRevision int64
 	revision     int64
 	number       uint64 // for the next generation
@@ -38,10 +38,13 @@ func readState(p *plan, name model.Name) (state, error) {
 	switch {
 	case err == nil:
 		was.zone = z
-		was.names, err = allNames(p.Tx, z)
-	case model.KindOf(err) == model.NotFound:
-		was.lower, err = p.lowerZones(&model.Zone{Name: name})
+		if was.names, err = allNames(p.Tx, z); err != nil {
+			return was, err
+		}
+	case model.KindOf(err) != model.NotFound:
+		return was, err
 	}
+	was.lower, err = p.lowerZones(name, was.names)
 	return was, err
 }
 
@@ -85,6 +88,7 @@ func (m *merged) summary() string {
 //	a host, or below one                   what it was; what the file says of it is skipped
 //	the same, with replaceHosts            what the file says
 //	any other that the file has            what the file says
+//	of the delegation of a zone of ours    as that zone says, unless the file delegates it
 //	any other                              nothing
 //
 // The apex and the SOA are the file's, the settings stay.
@@ -93,7 +97,6 @@ func merge(was state, file *model.ZoneFile, replaceHosts bool, now time.Time) *m
 	if was.zone == nil {
 		m.out.Created = true
 		m.zone = model.Zone{Name: file.Zone.Name, CreateTime: now.UTC().Truncate(time.Second)}
-		maps.Copy(m.names, was.lower)
 	} else {
 		m.zone = *was.zone
 	}
@@ -123,7 +126,8 @@ func merge(was state, file *model.ZoneFile, replaceHosts bool, now time.Time) *m
 			m.names[name] = data
 		}
 	}
-	for name, data := range file.Names {
+	want := withLower(file.Names, was.lower, m.zone.Name)
+	for name, data := range want {
 		if owned(name, hosts, m.zone.Name) {
 			m.skip(name, old[name], data.RRsets)
 			continue
@@ -132,13 +136,32 @@ func merge(was state, file *model.ZoneFile, replaceHosts bool, now time.Time) *m
 		m.count(old[name], data.RRsets)
 	}
 	for name, sets := range old {
-		if file.Names[name] == nil && !owned(name, hosts, m.zone.Name) {
+		if want[name] == nil && !owned(name, hosts, m.zone.Name) {
 			m.count(sets, nil)
 		}
 	}
-	m.out.RecordSets = m.out.Added + m.out.Changed + m.out.Unchanged + m.out.Skipped
+	m.out.RecordSets = int64(1 + len(file.Zone.Apex)) // the SOA, too
+	for _, data := range file.Names {
+		m.out.RecordSets += int64(len(data.RRsets))
+	}
 	m.warn(hosts)
 	return m
+}
+
+// withLower is the names of a file and, where it does not delegate them itself, the
+// delegations of zones of ours below.
+func withLower(names, lower map[model.Name]*model.NameData, zone model.Name) map[model.Name]*model.NameData {
+	want := maps.Clone(names)
+	for name, data := range lower {
+		delegated := false
+		for n, ok := name, true; ok && n.Below(zone); n, ok = n.Parent() {
+			delegated = delegated || names[n] != nil && isHiding(names[n])
+		}
+		if !delegated {
+			want[name] = data
+		}
+	}
+	return want
 }
 
 // count compares the record sets of one name before and after.

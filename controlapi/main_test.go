@@ -51,7 +51,7 @@ var prefixes atomic.Int64
 
 // server is a control service on a real socket, with an admin's clients.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	store   *store.Store
 	service *controlapi.Service
 	url     string
@@ -68,7 +68,7 @@ type server struct {
 	servers pb.ServerServiceClient
 }
 
-func start(t *testing.T, change ...func(*controlapi.Config)) *server {
+func start(t testing.TB, change ...func(*controlapi.Config)) *server {
 	t.Helper()
 	s := &server{t: t, metrics: prometheus.NewRegistry(), log: &logBuffer{}, clock: &clock{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}}
 	s.store = openStore(t, fmt.Sprintf("/test-%d", prefixes.Add(1)))
@@ -94,7 +94,7 @@ func start(t *testing.T, change ...func(*controlapi.Config)) *server {
 	return s
 }
 
-func openStore(t *testing.T, prefix string) *store.Store {
+func openStore(t testing.TB, prefix string) *store.Store {
 	t.Helper()
 	st, err := store.Open(store.Config{Endpoints: []string{etcd.Endpoint()}, Prefix: prefix})
 	if err != nil {
@@ -105,7 +105,7 @@ func openStore(t *testing.T, prefix string) *store.Store {
 }
 
 // setUp does what the first start does, and answers the admin token.
-func setUp(t *testing.T, st *store.Store) string {
+func setUp(t testing.TB, st *store.Store) string {
 	t.Helper()
 	key, token := store.NewMasterKey(), access.NewAdminToken()
 	parsed, err := access.ParseSecret(token)
@@ -121,7 +121,7 @@ func setUp(t *testing.T, st *store.Store) string {
 	return token
 }
 
-func listen(t *testing.T, service *controlapi.Service) string {
+func listen(t testing.TB, service *controlapi.Service) string {
 	t.Helper()
 	proxies, err := clientaddr.ParseProxies([]string{"127.0.0.1"})
 	if err != nil {

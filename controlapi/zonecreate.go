@@ -157,7 +157,7 @@ func (p *plan) startZone(z *model.Zone, addrs func(model.Name) ([]netip.Addr, er
 		return nil, err
 	}
 	z.Generation = z.Incarnation
-	return p.lowerZones(z)
+	return p.lowerZones(z.Name, nil)
 }
 
 // glue is what a new zone says of the addresses of those of its name servers that

@@ -162,3 +162,20 @@ func TestZonesAreListedInPages(t *testing.T) {
 	_, err := s.zones.ListZones(s.admin(), &pb.ListZonesRequest{PageToken: "!"})
 	wantErr(t, err, codes.InvalidArgument, "page_token")
 }
+
+func TestAnImportKeepsTheDelegationsOfOurOwnZones(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	s.zone("c.vo.example.org")
+	s.record("c.vo.example.org", "DS", "1 13 2 "+strings.Repeat("ab", 32))
+	out, err := s.load(s.admin(), &pb.ImportZoneRequest{Name: "vo.example.org", Replace: true}, zoneFile)
+	if err != nil || out.RecordSets != 9 {
+		t.Fatal(out, err)
+	}
+	text := s.export("vo.example.org")
+	for _, want := range []string{"c.vo.example.org.\t3600\tIN\tNS\tns1.c.vo.example.org.", "ns1.c.vo.example.org.\t3600\tIN\tA\t192.0.2.53", "c.vo.example.org.\t60\tIN\tDS\t"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}

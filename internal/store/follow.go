@@ -7,6 +7,8 @@ import (
 	"iter"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"signpost/internal/model"
 )
 
@@ -91,9 +93,7 @@ func (s *Store) Follow(ctx context.Context, sink Sink, o FollowOptions) error {
 			continue
 		}
 		f.trouble(end.what, end.err)
-		if sleep(ctx, f.backoff()) != nil {
-			return ctx.Err()
-		}
+		f.pause(ctx, f.backoff())
 	}
 }
 
@@ -166,6 +166,25 @@ func (f *follower) backoff() time.Duration {
 	}
 	f.fails++
 	return d/2 + jitter(d/2)
+}
+
+// pause waits for d, or until etcd answers again after it did not: an outage must not
+// be followed by as long a silence of ours.
+func (f *follower) pause(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for away := false; sleep(ctx, f.o.ProbeEvery) == nil; {
+		_, err := f.s.get(ctx, f.o.ProbeEvery/2, f.s.keys.revAll(), clientv3.WithKeysOnly())
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			away = true
+			f.trouble(TroubleProbe, err)
+		case away:
+			return
+		}
+	}
 }
 
 func (f *follower) confirm(at time.Time) {

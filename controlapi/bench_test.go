@@ -1,0 +1,42 @@
+package controlapi_test
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	pb "signpost/proto/signpost/v1"
+)
+
+// BenchmarkSetAddresses is a changed address of one of many hosts, over gRPC and
+// etcd on the same machine, with the host's secret.
+func BenchmarkSetAddresses(b *testing.B) {
+	for _, writers := range []int{1, 16, 128} {
+		b.Run(fmt.Sprintf("writers-%d", writers), func(b *testing.B) {
+			s := start(b)
+			s.zone("vo.example.org")
+			type host struct{ fqdn, secret string }
+			hosts := make(chan host, writers)
+			for i := range writers {
+				fqdn := fmt.Sprintf("h%d.vo.example.org", i)
+				hosts <- host{fqdn, s.host(fqdn)}
+			}
+			var n atomic.Uint32
+			b.SetParallelism((writers + 1) / 2)
+			b.ResetTimer()
+			b.RunParallel(func(p *testing.PB) {
+				h := <-hosts
+				defer func() { hosts <- h }()
+				for p.Next() {
+					v := n.Add(1)
+					a := netip.AddrFrom4([4]byte{10, byte(v >> 16), byte(v >> 8), byte(v)})
+					if _, err := s.hosts.SetAddresses(as(h.fqdn, h.secret), &pb.SetAddressesRequest{Fqdn: h.fqdn, Addresses: []string{a.String()}}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+		})
+	}
+}
