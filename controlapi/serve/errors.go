@@ -80,11 +80,11 @@ func toStatus(err error) error {
 
 // modelErrors is all errors of ours in err, also when several are joined.
 func modelErrors(err error) []*model.Error {
-	if e, ok := err.(*model.Error); ok {
+	if e, ok := err.(*model.Error); ok { //nolint:errorlint // the tree is walked here
 		return []*model.Error{e}
 	}
 	var out []*model.Error
-	switch u := err.(type) {
+	switch u := err.(type) { //nolint:errorlint // as above
 	case interface{ Unwrap() error }:
 		out = modelErrors(u.Unwrap())
 	case interface{ Unwrap() []error }:

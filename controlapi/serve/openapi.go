@@ -3,6 +3,7 @@ package serve
 import (
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"sync"
@@ -46,5 +47,5 @@ func openAPI(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(body)
+	fmt.Fprintf(w, "%s\n", body)
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -36,22 +37,22 @@ func (s *Server) rest() (http.Handler, error) {
 			writeError(w, code, status.Error(codes.NotFound, http.StatusText(code)+"; /openapi.json says what there is"))
 		}),
 	)
-	ctx := context.Background() // of no call: the client it makes closes with s.dialed
+	ctx := context.Background() // of no call: the client it makes closes with s.local
 	for _, register := range []func(context.Context, *runtime.ServeMux) error{
 		func(ctx context.Context, m *runtime.ServeMux) error {
-			return pb.RegisterZoneServiceHandlerClient(ctx, m, pb.NewZoneServiceClient(s.dialed))
+			return pb.RegisterZoneServiceHandlerClient(ctx, m, pb.NewZoneServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
-			return pb.RegisterHostServiceHandlerClient(ctx, m, pb.NewHostServiceClient(s.dialed))
+			return pb.RegisterHostServiceHandlerClient(ctx, m, pb.NewHostServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
-			return pb.RegisterRecordServiceHandlerClient(ctx, m, pb.NewRecordServiceClient(s.dialed))
+			return pb.RegisterRecordServiceHandlerClient(ctx, m, pb.NewRecordServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
-			return pb.RegisterAuditServiceHandlerClient(ctx, m, pb.NewAuditServiceClient(s.dialed))
+			return pb.RegisterAuditServiceHandlerClient(ctx, m, pb.NewAuditServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
-			return pb.RegisterServerServiceHandlerClient(ctx, m, pb.NewServerServiceClient(s.dialed))
+			return pb.RegisterServerServiceHandlerClient(ctx, m, pb.NewServerServiceClient(s.local))
 		},
 	} {
 		if err := register(ctx, mux); err != nil {
@@ -115,7 +116,7 @@ func writeError(w http.ResponseWriter, code int, err error) {
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
-	w.Write(append(body, '\n'))
+	fmt.Fprintf(w, "%s\n", body)
 }
 
 func nameOf(full string) protoreflect.Name { return protoreflect.FullName(full).Name() }

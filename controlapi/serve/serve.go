@@ -5,6 +5,7 @@
 package serve
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -33,7 +34,7 @@ type Server struct {
 	log     *slog.Logger
 	grpc    *grpc.Server
 	memory  *bufconn.Listener
-	dialed  *grpc.ClientConn
+	local   *grpc.ClientConn
 	handler http.Handler
 }
 
@@ -47,9 +48,13 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{service: c.Service, proxies: c.Proxies, log: c.Log, memory: bufconn.Listen(1 << 20)}
 	s.grpc = s.newGRPC()
-	go s.grpc.Serve(s.memory) // ends when Close stops the gRPC server
+	go func() {
+		if err := s.grpc.Serve(s.memory); err != nil { // nil when Close stops the gRPC server
+			s.log.Error("REST lost its way to gRPC", "error", err)
+		}
+	}()
 	var err error
-	if s.dialed, err = dialMemory(s.memory); err != nil {
+	if s.local, err = dialMemory(s.memory); err != nil {
 		s.Close()
 		return nil, model.E(model.Internal, "start REST", "").From(err)
 	}
@@ -65,8 +70,10 @@ func New(c Config) (*Server, error) {
 // Close ends all calls in progress; an http.Server that serves Handler is to be
 // shut down first.
 func (s *Server) Close() {
-	if s.dialed != nil {
-		s.dialed.Close()
+	if s.local != nil {
+		if err := s.local.Close(); err != nil {
+			s.log.Warn("REST closes", "error", err)
+		}
 	}
 	s.grpc.Stop()
 }
@@ -87,7 +94,7 @@ func Protocols() *http.Protocols {
 func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /openapi.json", openAPI)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	for pattern, h := range mounts {
 		mux.Handle(pattern, h)
@@ -109,5 +116,5 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	w.Write([]byte("ready\n"))
+	fmt.Fprintln(w, "ready")
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -30,7 +31,7 @@ func (s *Server) importZone(w http.ResponseWriter, r *http.Request, path map[str
 			var body []byte
 			if body, err = toJSON.Marshal(out); err == nil {
 				w.Header().Set("Content-Type", "application/json")
-				w.Write(body)
+				fmt.Fprintf(w, "%s\n", body)
 				return
 			}
 		}
@@ -39,7 +40,7 @@ func (s *Server) importZone(w http.ResponseWriter, r *http.Request, path map[str
 }
 
 func (s *Server) sendFile(r *http.Request, in *pb.ImportZoneRequest) (*pb.ImportZoneResponse, error) {
-	stream, err := pb.NewZoneServiceClient(s.dialed).ImportZone(metadata.NewOutgoingContext(r.Context(), s.metadata(r)))
+	stream, err := pb.NewZoneServiceClient(s.local).ImportZone(metadata.NewOutgoingContext(r.Context(), s.metadata(r)))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func (s *Server) exportZone(w http.ResponseWriter, r *http.Request, path map[str
 			return
 		}
 	}
-	stream, err := pb.NewZoneServiceClient(s.dialed).ExportZone(
+	stream, err := pb.NewZoneServiceClient(s.local).ExportZone(
 		metadata.NewOutgoingContext(r.Context(), s.metadata(r)), &pb.ExportZoneRequest{Name: path["name"]})
 	for first := true; err == nil; first = false {
 		var piece *pb.ExportZoneResponse
