@@ -119,7 +119,7 @@ type owner struct {
 func (f *fileReader) problem(line int, why, hint string) {
 	e := E(Invalid, "read zone file", f.zone.Text()).Because(why).Hint(hint)
 	if line > 0 {
-		e.In("line " + strconv.Itoa(line))
+		e.Field = "line " + strconv.Itoa(line)
 	}
 	f.problems = append(f.problems, e)
 }

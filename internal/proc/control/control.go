@@ -74,8 +74,8 @@ func NewToken(ctx context.Context, c Config, logs io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer st.Close()
-	return newAdminToken(ctx, st, c, log)
+	text, err := newAdminToken(ctx, st, c, log)
+	return text, errors.Join(err, st.Close())
 }
 
 // Start listens, waits for etcd as long as ctx allows, sets an empty etcd up, and
