@@ -45,6 +45,7 @@ type Store struct {
 	keys   keys
 	log    *slog.Logger
 	master atomic.Pointer[MasterKey] // nil until UseMasterKey
+	copy   atomic.Pointer[kept]      // nil until KeepCopy
 }
 
 // Open makes a Store without waiting for etcd, which need not be there yet. Errors

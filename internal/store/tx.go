@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -33,6 +34,7 @@ type Tx struct {
 	ctx    context.Context
 	s      *Store
 	rev    int64
+	world  *world                      // where kept keys are read; nil: in etcd
 	seen   map[string]*mvccpb.KeyValue // nil: read and absent
 	exact  map[string]bool             // of seen: to be compared one by one
 	ranges []span
@@ -41,6 +43,7 @@ type Tx struct {
 	audits []model.AuditRecord
 	result string // the key under which the call's result is kept, if it is
 	zones  map[model.Name]bool
+	bad    error // something was to be written that nobody could read
 }
 
 type span struct{ from, to string }
@@ -63,8 +66,23 @@ type Result struct {
 // changing what it decides on; Exhausted when the change is too large for one
 // transaction or etcd is full.
 func (s *Store) Update(ctx context.Context, decide func(*Tx) error) (Result, error) {
+	// The copy as it is will do for a change: the commit proves what it rests on. What
+	// is not committed rests on nothing, so it is decided once more when the copy has
+	// caught up.
+	if w := s.copied(); w != nil {
+		tx := s.newTx(ctx, w)
+		if decide(tx) == nil && tx.writesAny() {
+			if res, won, err := tx.commit(); err != nil || won {
+				return res, err
+			}
+		}
+	}
 	for i := range attempts {
-		tx := s.newTx(ctx)
+		w, err := s.caughtUp(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		tx := s.newTx(ctx, w)
 		if err := decide(tx); err != nil {
 			return Result{}, err
 		}
@@ -79,19 +97,42 @@ func (s *Store) Update(ctx context.Context, decide func(*Tx) error) (Result, err
 	return Result{}, model.E(model.Aborted, "change", "").Because("others keep changing the same thing").Hint("try again")
 }
 
-// Read gives a look at the state at one revision, read linearizably. Writes are a
-// bug and panic.
+// Read gives a look at the state at one revision that etcd had after the call.
+// Writes are a bug and panic.
 func (s *Store) Read(ctx context.Context, look func(*Tx) error) error {
-	tx := s.newTx(ctx)
-	tx.writes = nil
-	return look(tx)
+	w, err := s.caughtUp(ctx)
+	if err != nil {
+		return err
+	}
+	return look(s.reading(ctx, w))
 }
 
-func (s *Store) newTx(ctx context.Context) *Tx {
-	return &Tx{
-		ctx: ctx, s: s, seen: map[string]*mvccpb.KeyValue{}, exact: map[string]bool{},
+// Peek gives a look at the state at one revision that may be a little old, and when
+// look fails, a second look as Read gives it: so that what it refuses is refused on
+// the state of now. Writes are a bug and panic.
+func (s *Store) Peek(ctx context.Context, look func(*Tx) error) error {
+	if w := s.copied(); w != nil && look(s.reading(ctx, w)) == nil {
+		return nil
+	}
+	return s.Read(ctx, look)
+}
+
+func (s *Store) reading(ctx context.Context, w *world) *Tx {
+	tx := s.newTx(ctx, w)
+	tx.writes = nil
+	return tx
+}
+
+// newTx looks at w, or at etcd itself when w is nil.
+func (s *Store) newTx(ctx context.Context, w *world) *Tx {
+	tx := &Tx{
+		ctx: ctx, s: s, world: w, seen: map[string]*mvccpb.KeyValue{}, exact: map[string]bool{},
 		writes: map[string][]byte{}, zones: map[model.Name]bool{},
 	}
+	if w != nil {
+		tx.rev = w.rev
+	}
+	return tx
 }
 
 // Revision is the revision that everything is read at; it reads it when nothing
@@ -110,7 +151,9 @@ func (tx *Tx) get(keys ...string) ([]*mvccpb.KeyValue, error) {
 	var ops []clientv3.Op
 	var missing []string
 	for _, k := range keys {
-		if _, ok := tx.seen[k]; !ok {
+		if _, ok := tx.seen[k]; !ok && tx.inWorld(k) {
+			tx.seen[k] = tx.world.find(k)
+		} else if !ok {
 			missing = append(missing, k)
 			ops = append(ops, clientv3.OpGet(k, tx.atRevision()...))
 			tx.seen[k] = nil
@@ -162,6 +205,9 @@ func (tx *Tx) atRevision() []clientv3.OpOption {
 // list reads up to limit keys of [from, to) in key order, or all when limit is 0;
 // from and to are kept for comparing.
 func (tx *Tx) list(from, to string, limit int64, opts ...clientv3.OpOption) ([]*mvccpb.KeyValue, error) {
+	if len(opts) == 0 && tx.inWorld(from) {
+		return tx.listed(from, to, tx.world.list(from, to, limit)), nil
+	}
 	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout*5)
 	defer cancel()
 	opts = append(append(opts, clientv3.WithRange(to), clientv3.WithLimit(limit)), tx.atRevision()...)
@@ -172,12 +218,19 @@ func (tx *Tx) list(from, to string, limit int64, opts ...clientv3.OpOption) ([]*
 	if tx.rev == 0 {
 		tx.rev = resp.Header.Revision
 	}
+	return tx.listed(from, to, resp.Kvs), nil
+}
+
+// listed takes note of what a range held.
+func (tx *Tx) listed(from, to string, kvs []*mvccpb.KeyValue) []*mvccpb.KeyValue {
 	tx.ranges = append(tx.ranges, span{from, to})
-	for _, kv := range resp.Kvs {
+	for _, kv := range kvs {
 		tx.seen[string(kv.Key)] = kv
 	}
-	return resp.Kvs, nil
+	return kvs
 }
+
+func (tx *Tx) inWorld(key string) bool { return tx.world != nil && tx.s.copy.Load().holds(key) }
 
 // put plans a write; nil deletes. Only a key that was read may be written, so that
 // it is compared.
@@ -225,9 +278,15 @@ func (tx *Tx) ops() (ops []clientv3.Op, changed bool) {
 	return ops, true
 }
 
+// writesAny reports whether there is anything to commit.
+func (tx *Tx) writesAny() bool {
+	ops, _ := tx.ops()
+	return len(ops) > 0
+}
+
 func (tx *Tx) commit() (Result, bool, error) {
 	rev, err := tx.Revision()
-	if err != nil {
+	if err = errors.Join(err, tx.bad); err != nil {
 		return Result{}, false, err
 	}
 	ops, changed := tx.ops()

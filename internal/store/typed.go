@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"time"
@@ -234,8 +235,10 @@ func (tx *Tx) NewNumber() (uint64, error) {
 	return uint64(rev)<<20 | mathrand.Uint64N(1<<20), err
 }
 
-// PutZone writes a zone that was looked for with Zone or ZoneAbove.
+// PutZone writes a zone that was looked for with Zone or ZoneAbove. One that cannot
+// be served makes the change fail, with the kind Invalid.
 func (tx *Tx) PutZone(z *model.Zone) {
+	tx.bad = errors.Join(tx.bad, z.Check())
 	tx.answers(z.Name)
 	tx.put(tx.s.keys.zone(z.Name), encodeZone(z))
 }
