@@ -89,11 +89,7 @@ func newSet(t uint16, ttl uint32, rdata []string) (model.RRset, error) {
 	if err != nil {
 		return set, err
 	}
-	size := 0
-	for _, d := range set.Data {
-		size += 12 + len(d)
-	}
-	if size > maxSetSize {
+	if set.Size() > model.MaxSetSize {
 		return set, model.E(model.Invalid, "set records", model.TypeName(t)).In("rdata").Because("the record set does not fit a DNS message")
 	}
 	return set, nil

@@ -10,10 +10,6 @@ import (
 	"signpost/internal/model"
 )
 
-// maxSetSize bounds a record set so that it fits one DNS message (RFC 1035 section
-// 4.2.2: 65535 octets) with room for the rest.
-const maxSetSize = 60000
-
 // maxAddresses is how many addresses a host may have.
 const maxAddresses = 16
 
@@ -35,7 +31,7 @@ func conflict(name model.Name, d *model.NameData) string {
 	switch {
 	case addressed && (has(dns.TypeCNAME) || has(dns.TypeNS) || has(dns.TypeDNAME)):
 		return "a host with addresses has no CNAME, NS or DNAME"
-	case has(dns.TypeCNAME) && len(d.RRsets) > 1:
+	case has(dns.TypeCNAME) && model.BesideCNAME(d.RRsets):
 		return "a CNAME stands alone at its name"
 	case several(dns.TypeCNAME) || several(dns.TypeDNAME):
 		return "a name has at most one CNAME and one DNAME"

@@ -138,6 +138,20 @@ func (s RRset) Text() []string {
 	return text
 }
 
+// MaxSetSize is the most that Size may be: what fits one DNS message of 65,535
+// octets with its header, question and OPT, and a SOA beside it.
+const MaxSetSize = 60_000
+
+// Size is how many octets the set takes in a message at least: its owner as a
+// pointer, its RDATA uncompressed.
+func (s RRset) Size() int {
+	size := 0
+	for _, d := range s.Data {
+		size += 12 + len(d)
+	}
+	return size
+}
+
 // Equal reports whether two sets have the same type, TTL and data.
 func (s RRset) Equal(o RRset) bool {
 	return s.Type == o.Type && s.TTL == o.TTL && slices.EqualFunc(s.Data, o.Data, bytes.Equal)

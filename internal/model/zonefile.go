@@ -240,6 +240,11 @@ func (f *fileReader) zoneFile(o ReadOptions) *ZoneFile {
 func (f *fileReader) checkOwners(o ReadOptions) {
 	for _, name := range slices.SortedFunc(maps.Keys(f.owners), func(a, b Name) int { return cmp.Compare(f.owners[a].line, f.owners[b].line) }) {
 		at := f.owners[name]
+		for _, set := range at.sets {
+			if set.Size() > MaxSetSize {
+				f.problem(at.line, name.Text()+" "+TypeName(set.Type)+": the record set does not fit a DNS message", "take records out")
+			}
+		}
 		if why := at.odd(name == f.zone); why != "" && (!o.Lenient || name == f.zone) && len(f.problems) < maxProblems {
 			f.problem(at.line, name.Text()+": "+why, "")
 		}
@@ -249,6 +254,14 @@ func (f *fileReader) checkOwners(o ReadOptions) {
 	}
 }
 
+// BesideCNAME reports whether there is anything that must not stand beside a CNAME:
+// all but what DNSSEC puts there (RFC 2181 section 10.1, RFC 4035 section 2.5).
+func BesideCNAME(sets []RRset) bool {
+	return slices.ContainsFunc(sets, func(s RRset) bool {
+		return s.Type != dns.TypeCNAME && s.Type != dns.TypeRRSIG && s.Type != dns.TypeNSEC && s.Type != dns.TypeKEY
+	})
+}
+
 // odd says what a name server would not load, or "".
 func (o *owner) odd(apex bool) string {
 	switch {
@@ -256,7 +269,7 @@ func (o *owner) odd(apex bool) string {
 		return "a CNAME stands beside the SOA (RFC 1034 section 3.6.2)"
 	case o.has(dns.TypeCNAME) > 1:
 		return "there is more than one CNAME (RFC 2181 section 10.1)"
-	case o.has(dns.TypeCNAME) > 0 && len(o.sets) > 1:
+	case o.has(dns.TypeCNAME) > 0 && BesideCNAME(o.sets):
 		return "a CNAME stands beside other data (RFC 1034 section 3.6.2)"
 	case o.has(dns.TypeDNAME) > 1:
 		return "there is more than one DNAME (RFC 6672 section 2.4)"

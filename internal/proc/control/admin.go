@@ -66,13 +66,22 @@ func (c Config) openStore(log *slog.Logger) (*store.Store, error) {
 	return store.Open(cfg)
 }
 
+// EnsureToken makes another admin token when the file with the first is gone: for
+// signpost-dev, whose etcd nobody else can give one.
+func (s *Server) EnsureToken(ctx context.Context) error {
+	_, _, err := readOrMake(s.config.AdminTokenFile, func() (string, error) {
+		return newAdminToken(ctx, s.store, s.config, s.log)
+	})
+	return err
+}
+
 // EnsureZone creates a zone with the name servers ns1 and ns2 at an address, if it
 // is not there: for signpost-dev. Its hosts may have loopback addresses, so that
 // everything can be tried on one machine.
 func (s *Server) EnsureZone(ctx context.Context, zone, addr string) error {
-	token, err := os.ReadFile(s.token)
+	token, err := os.ReadFile(s.config.AdminTokenFile)
 	if err != nil {
-		return model.E(model.Precondition, "read admin token", s.token).From(err)
+		return model.E(model.Precondition, "read admin token", s.config.AdminTokenFile).From(err)
 	}
 	ctx = controlapi.WithCaller(ctx, controlapi.Caller{Authorization: "Bearer " + strings.TrimSpace(string(token))})
 	_, err = s.service.CreateZone(ctx, &pb.CreateZoneRequest{

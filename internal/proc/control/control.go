@@ -40,7 +40,8 @@ type Server struct {
 	service *controlapi.Service
 	api     *serve.Server
 	servers []*http.Server
-	token   string // path of the admin token
+	config  Config
+	log     *slog.Logger
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -81,7 +82,7 @@ func NewToken(ctx context.Context, c Config, logs io.Writer) (string, error) {
 // Start listens, waits for etcd as long as ctx allows, sets an empty etcd up, and
 // serves.
 func Start(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
-	s := &Server{token: c.AdminTokenFile}
+	s := &Server{config: c, log: log}
 	if err := s.start(ctx, c, log); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

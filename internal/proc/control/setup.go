@@ -45,11 +45,11 @@ func setUp(ctx context.Context, st *store.Store, keyFile, tokenFile string, log 
 }
 
 func firstStart(ctx context.Context, st *store.Store, keyFile, tokenFile string, log *slog.Logger) error {
-	keyText, madeKey, err := readOrMake(keyFile, func() string { return store.NewMasterKey().Text() })
+	keyText, madeKey, err := readOrMake(keyFile, func() (string, error) { return store.NewMasterKey().Text(), nil })
 	if err != nil {
 		return err
 	}
-	tokenText, madeToken, err := readOrMake(tokenFile, access.NewAdminToken)
+	tokenText, madeToken, err := readOrMake(tokenFile, func() (string, error) { return access.NewAdminToken(), nil })
 	if err != nil {
 		return err
 	}
@@ -94,13 +94,15 @@ func dropUnused(ctx context.Context, st *store.Store, made map[string]bool, keyF
 
 // readOrMake reads a file or, when there is none, makes it with mode 0600. Two who
 // make it at the same moment get the same content.
-func readOrMake(file string, content func() string) (text string, made bool, err error) {
+func readOrMake(file string, content func() (string, error)) (text string, made bool, err error) {
 	if raw, err := os.ReadFile(file); err == nil {
 		return strings.TrimSpace(string(raw)), false, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return "", false, model.E(model.Precondition, "read", file).From(err)
 	}
-	text = content()
+	if text, err = content(); err != nil {
+		return "", false, err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*") // mode 0600
 	if err != nil {
 		return "", false, model.E(model.Precondition, "make", file).From(err)

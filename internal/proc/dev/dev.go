@@ -15,6 +15,7 @@ import (
 	"signpost/internal/model"
 	"signpost/internal/proc/control"
 	"signpost/internal/proc/dns"
+	"signpost/internal/proc/ports"
 	"signpost/internal/store/localetcd"
 )
 
@@ -52,14 +53,22 @@ func (d *Dev) start(ctx context.Context, o Options, p plan, log *slog.Logger) er
 	if d.dir, err = openDir(o); err != nil {
 		return err
 	}
-	if d.etcd, err = localetcd.Start(localetcd.Options{Dir: d.dir.path, ListenClient: p.etcd, Compact: true}); err != nil {
+	if d.etcd, err = localetcd.Start(localetcd.Options{Dir: d.dir.path, ListenClient: p.etcd, Compact: true, LogErrors: true}); err != nil {
 		return taken(err, "--etcd-listen")
 	}
 	if d.control, err = control.Start(ctx, d.controlConfig(p), log); err != nil {
 		return taken(err, "--http-listen")
 	}
+	if err := d.control.EnsureToken(ctx); err != nil {
+		return err
+	}
 	if err := d.control.EnsureZone(ctx, p.zone.Text(), p.host()); err != nil {
 		return err
+	}
+	for _, addr := range p.dns {
+		if err := ports.Free(addr); err != nil { // CoreDNS would share it
+			return taken(err, "--dns-listen")
+		}
 	}
 	if d.dns, err = dns.Start(d.corefile(p)); err != nil {
 		return taken(err, "--dns-listen")
@@ -95,7 +104,7 @@ func (d *Dev) corefile(p plan) string {
 	var b strings.Builder
 	for i, addr := range p.dns {
 		host, port, _ := net.SplitHostPort(addr)
-		fmt.Fprintf(&b, ".:%s {\n  bind %s\n  errors\n  signpost {\n    endpoint %s\n    snapshot %q\n  }\n}\n",
+		fmt.Fprintf(&b, ".:%s {\n  bind %s\n  errors\n  bufsize 1232\n  signpost {\n    endpoint %s\n    snapshot %q\n  }\n}\n",
 			port, host, d.etcd.Endpoint(), d.dir.file(fmt.Sprintf("replica%d.snapshot", i+1)))
 	}
 	return b.String()

@@ -82,6 +82,9 @@ func TestEverythingStartsStopsAndIsStillThere(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "another signpost-dev uses it") {
 		t.Errorf("a second one on the same data: %v", err)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "run.json")); err != nil {
+		t.Errorf("the refused one has taken run.json away: %v", err)
+	}
 
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -94,6 +97,30 @@ func TestEverythingStartsStopsAndIsStillThere(t *testing.T) {
 	waitFor(t, d.Addresses.DNS[1], "kept.fedcloud.test.")
 	if token, err := os.ReadFile(filepath.Join(dir, "admin.token")); err != nil || call(t, d.Addresses, string(token), "GET", "/v1/hosts/kept.fedcloud.test", "") != 200 {
 		t.Errorf("the old token no longer works: %v", err)
+	}
+}
+
+func TestALostAdminTokenIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	if err := start(t, "--data-dir", dir, "--replicas=1").Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "admin.token")); err != nil {
+		t.Fatal(err)
+	}
+	d := start(t, "--data-dir", dir, "--replicas=1")
+	defer d.Close()
+	createHost(t, d.Addresses)
+}
+
+// TestADNSPortInUseIsNoticed: CoreDNS shares its ports with whoever else shares
+// them, and two strangers would answer in turn.
+func TestADNSPortInUseIsNoticed(t *testing.T) {
+	d := start(t, "--ephemeral", "--replicas=1")
+	defer d.Close()
+	_, err := Start(t.Context(), parse(t, "--ephemeral", "--replicas=1", "--http-listen=127.0.0.1:0", "--dns-listen", d.Addresses.DNS[0]), slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "--dns-listen") {
+		t.Errorf("got %v, want the flag named", err)
 	}
 }
 

@@ -39,13 +39,15 @@ func openDir(o Options) (*dir, error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return fail(err)
 	}
-	if d.lock, err = os.OpenFile(d.file("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	lock, err := os.OpenFile(d.file("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
 		return fail(err)
 	}
-	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		raw, _ := os.ReadFile(d.lock.Name())
-		return fail(errors.New("another signpost-dev uses it (process " + strings.TrimSpace(string(raw)) + ")"))
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		raw, _ := os.ReadFile(lock.Name())
+		return fail(errors.Join(errors.New("another signpost-dev uses it (process "+strings.TrimSpace(string(raw))+")"), lock.Close()))
 	}
+	d.lock = lock // from here on the folder is ours
 	err = errors.Join(d.lock.Truncate(0), func() error {
 		_, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
 		return err

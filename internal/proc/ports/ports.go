@@ -48,14 +48,16 @@ func pairs(host string, n int) (int, error) {
 		return 0, errors.New("the ports found are too near the last")
 	}
 	for port := first; port < first+n; port++ {
-		if err := free(net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
+		if err := Free(net.JoinHostPort(host, strconv.Itoa(port))); err != nil {
 			return 0, err
 		}
 	}
 	return first, nil
 }
 
-func free(addr string) error {
+// Free says whether HOST:PORT can be taken for TCP and for UDP by somebody who does
+// not share it.
+func Free(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err

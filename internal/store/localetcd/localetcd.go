@@ -26,6 +26,9 @@ type Options struct {
 	ListenClient string
 	// Compact forgets history older than an hour, as production does.
 	Compact bool
+	// LogErrors writes to standard error what etcd cannot go on with, such as a full
+	// disk: it ends the process.
+	LogErrors bool
 	// UnsafeNoFsync is for tests: several times faster, and data is lost with the
 	// machine; passwords of etcd's users are hashed weakly.
 	UnsafeNoFsync bool
@@ -123,7 +126,13 @@ func (s *Server) config() (*embed.Config, error) {
 	}
 	cfg.EnableGRPCGateway = false
 	cfg.QuotaBackendBytes = 8 << 30
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	log := zap.NewNop()
+	if s.o.LogErrors {
+		if log, err = zap.NewProduction(zap.IncreaseLevel(zap.DPanicLevel)); err != nil {
+			return nil, err
+		}
+	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log)
 	if s.o.Compact {
 		cfg.AutoCompactionMode, cfg.AutoCompactionRetention = "periodic", "1h"
 	}
