@@ -90,7 +90,7 @@ func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, err
 		return err
 	}
 	for _, old := range below {
-		if want[old.Name] == nil && onlyAddresses(old.Data.RRsets) {
+		if want[old.Name] == nil && old.Data.Host == nil && onlyAddresses(old.Data.RRsets) {
 			p.PutName(above, old.Name, nil)
 		}
 	}
@@ -146,12 +146,30 @@ func (p *plan) lowerZones(z model.Name, there map[model.Name]*model.NameData) (m
 	return out, nil
 }
 
+// putNames writes what a delegation consists of at these names, nil for none of it.
+// Whatever else is stored there stays, and a host, which has an owner, is not touched.
 func (p *plan) putNames(z *model.Zone, names map[model.Name]*model.NameData) error {
 	for name, data := range names {
-		if _, err := p.Path(z, name); err != nil {
+		path, err := p.Path(z, name)
+		if err != nil {
 			return err
 		}
-		p.PutName(z, name, data)
+		next := &model.NameData{}
+		if old := path[0].Data; old != nil && old.Host != nil {
+			continue
+		} else if old != nil {
+			for _, s := range old.RRsets {
+				if s.Type != dns.TypeNS && s.Type != dns.TypeDS && !isAddressType(s.Type) {
+					next.RRsets = model.WithRRset(next.RRsets, s)
+				}
+			}
+		}
+		if data != nil {
+			for _, s := range data.RRsets {
+				next.RRsets = model.WithRRset(next.RRsets, s)
+			}
+		}
+		p.PutName(z, name, next)
 	}
 	return nil
 }
@@ -177,8 +195,14 @@ func cutAbove(path []store.Named) bool {
 	})
 }
 
-// wouldHide is a name that is answered now and would not be any more.
+// wouldHide is a name that is answered now and would not be any more, or a host, also
+// one that a delegation hides already: it is somebody's, who would lose it.
 func wouldHide(here store.Named, below []store.Named) model.Name {
+	for _, n := range append([]store.Named{here}, below...) {
+		if n.Data != nil && n.Data.Host != nil {
+			return n.Name
+		}
+	}
 	switch {
 	case isCut(here.Data) || cutAbove([]store.Named{here}):
 		return ""

@@ -87,7 +87,7 @@ func (p *plan) place(name model.Name) (*model.Zone, *model.NameData, error) {
 		return model.E(model.AlreadyExists, "create host", name.Text()).In("fqdn").Because(what)
 	}
 	here := path[0]
-	if here.Host != nil || here.Data != nil && here.Data.Host != nil {
+	if here.Data != nil && here.Data.Host != nil {
 		return nil, nil, taken("there is such a host")
 	}
 	data := &model.NameData{}

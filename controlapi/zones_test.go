@@ -132,6 +132,21 @@ func TestAZoneBelowAnotherIsDelegatedAndHidesNothing(t *testing.T) {
 	if got := s.export("example.org"); strings.Contains(got, "c.example.org") {
 		t.Errorf("the delegation stays:\n%s", got)
 	}
+	s.record("d.example.org", "NS", "ns.example.net.")
+	s.record("d.example.org", "TXT", `"hidden"`)
+	s.host("h.d.example.org", "192.0.2.8") // hidden too, but somebody's
+	_, err = s.zones.CreateZone(s.admin(), &pb.CreateZoneRequest{Name: "d.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
+	wantErr(t, err, codes.FailedPrecondition, "name")
+	if _, err := s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: "h.d.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	s.zone("d.example.org")
+	if _, err := s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "d.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.export("example.org"); !strings.Contains(got, `"hidden"`) || strings.Contains(got, "ns1.d.example.org") {
+		t.Errorf("a zone that came and went has changed other data:\n%s", got)
+	}
 	s.zone("org")
 	if got := s.export("org"); !strings.Contains(got, "example.org.\t3600\tIN\tNS\tns1.example.org.") || !strings.Contains(got, "ns1.example.org.\t3600\tIN\tA\t192.0.2.53") {
 		t.Errorf("a new zone above does not delegate:\n%s", got)

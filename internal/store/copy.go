@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,9 +26,8 @@ type kept struct {
 	moved   chan struct{} // closed and made anew whenever now moves
 	asking  *question     // the linearizable read that is under way
 	waiting *question     // the next one, for those who came too late for it
-	watcher clientv3.Watcher
-	end     context.CancelFunc // ends the watch, so that all is read again
-	asked   time.Time          // when the watch was last asked for progress
+	watch   watching      // what is followed now
+	asked   time.Time     // when the watch was last asked for progress
 }
 
 // world is the state at one revision.
@@ -115,7 +115,7 @@ func (k *kept) catchUp(ctx context.Context) (*world, error) {
 		k.doubt() // etcd was restored from a backup
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, catchUpWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, catchUpWithin, errSilent)
 	defer cancel()
 	soon := time.NewTicker(askEvery)
 	defer soon.Stop()
@@ -130,8 +130,11 @@ func (k *kept) catchUp(ctx context.Context) (*world, error) {
 		select {
 		case <-moved:
 		case <-soon.C:
-			k.askProgress(ctx)
+			k.askProgress()
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errSilent) {
+				k.doubt() // etcd answers, the watch does not
+			}
 			return nil, nil
 		}
 	}
@@ -139,15 +142,22 @@ func (k *kept) catchUp(ctx context.Context) (*world, error) {
 
 // askProgress asks the watch how far it is, for those who wait longer than an event
 // takes: what made the revision may be nothing that is kept.
-func (k *kept) askProgress(ctx context.Context) {
+func (k *kept) askProgress() {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.watcher == nil || time.Since(k.asked) < askEvery {
+	w := k.watch
+	ask := w.watcher != nil && time.Since(k.asked) >= askEvery
+	if ask {
+		k.asked = time.Now()
+	}
+	k.mu.Unlock()
+	if !ask {
 		return
 	}
-	k.asked = time.Now()
-	// The stream is found by its metadata. An error ends the watch, which is heard of.
-	_ = k.watcher.RequestProgress(clientv3.WithRequireLeader(ctx))
+	// The stream is found by the metadata of the watch's own context. An error ends the
+	// watch, or is followed by silence, which is noticed.
+	ctx, cancel := context.WithTimeout(w.ctx, askEvery)
+	defer cancel()
+	_ = w.watcher.RequestProgress(ctx)
 }
 
 // revision reads etcd's revision. All who come while one read is under way share the

@@ -245,3 +245,37 @@ func BenchmarkUpdate(b *testing.B) {
 		})
 	}
 }
+
+// TestACopyOfARestoreThatHasGrownIsDropped: etcd is restored while the line is cut, and
+// has passed the copy's revision when the line is back. The client would go on with the
+// watch as if nothing had been.
+func TestACopyOfARestoreThatHasGrownIsDropped(t *testing.T) {
+	e, direct := etcdAndStore(t)
+	createZone(t, direct, exampleOrg)
+	line := newProxy(t, e.Addr())
+	restore := backup(t, e)
+	s := copying(t, line.endpoint())
+	must(t)(putHost(t.Context(), direct, exampleOrg, "lost.example.org.", "192.0.2.1"))
+	if got, err := addressOf(t, s, "lost.example.org."); got != "192.0.2.1" || err != nil {
+		t.Fatalf("before: %q, %v", got, err)
+	}
+	line.set(false, true)
+	restore()
+	for _, n := range []model.Name{"a.example.org.", "b.example.org.", "c.example.org."} {
+		must(t)(putHost(t.Context(), direct, exampleOrg, n, "192.0.2.9"))
+	}
+	line.set(false, false)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		lost, err := addressOf(t, s, "lost.example.org.")
+		if err == nil {
+			there, err := addressOf(t, s, "a.example.org.")
+			if lost != "" || there != "192.0.2.9" || err != nil {
+				t.Errorf("the lost host is %q, the new one %q, %v", lost, there, err)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}

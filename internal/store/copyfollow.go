@@ -1,11 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 )
 
 const (
@@ -39,7 +42,11 @@ func (s *Store) KeepCopy(ctx context.Context) error {
 	}
 }
 
-var errHistory = errors.New("keep copy: etcd holds another history than the one followed")
+var (
+	errHistory = errors.New("keep copy: etcd holds another history than the one followed, or the watch is silent")
+	errResumed = errors.New("keep copy: the connection to etcd broke")
+	errSilent  = errors.New("keep copy: the watch does not catch up")
+)
 
 // once reads the whole and follows it until the watch ends; following says whether it
 // came to that. After any end all is read again: whatever closed the watch may have
@@ -49,15 +56,16 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+	defer cancel(nil)
+	ctx = context.WithValue(ctx, streamOpened{}, &opening{again: func() { cancel(errResumed) }})
 	watcher := clientv3.NewWatcher(k.s.client)
 	defer watcher.Close()
 	from, to := k.span()
 	events := watcher.Watch(ctx, from, clientv3.WithRange(to), clientv3.WithRev(w.rev+1),
 		clientv3.WithFragment(), clientv3.WithProgressNotify())
-	k.attend(watcher, cancel)
-	defer k.attend(nil, nil)
+	k.attend(watching{watcher, ctx, cancel})
+	defer k.attend(watching{})
 	k.publish(w)
 	for r := range events {
 		if err := r.Err(); err != nil {
@@ -69,22 +77,48 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 		w = k.after(w, r)
 		k.publish(w)
 	}
-	return true, errClosed
+	return true, cmp.Or(context.Cause(ctx), errClosed)
 }
 
-// attend says which watch can be asked for progress and how it is ended.
-func (k *kept) attend(w clientv3.Watcher, end context.CancelFunc) {
+// watching is the watch that brings the copy on.
+type watching struct {
+	watcher clientv3.Watcher
+	ctx     context.Context
+	end     context.CancelCauseFunc
+}
+
+// attend says which watch can be asked for progress and ended.
+func (k *kept) attend(w watching) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.watcher, k.end = w, end
+	k.watch = w
+}
+
+// streamOpened is the context key of what wants to know when the client opens the
+// stream of a watch again: it does so by itself after a broken connection, and goes
+// on from the next revision as if etcd could not have been restored meanwhile.
+type streamOpened struct{}
+
+// opening calls again when a second stream is opened.
+type opening struct {
+	first atomic.Bool
+	again func()
+}
+
+// noticeStreams is a hook in the client for streamOpened.
+func noticeStreams(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if o, ok := ctx.Value(streamOpened{}).(*opening); ok && o.first.Swap(true) {
+		o.again()
+	}
+	return streamer(ctx, desc, cc, method, opts...)
 }
 
 // doubt has all read again.
 func (k *kept) doubt() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.end != nil {
-		k.end()
+	if k.watch.end != nil {
+		k.watch.end(errHistory)
 	}
 }
 

@@ -46,8 +46,8 @@ var byError = map[error]meaning{
 }
 
 var byCode = map[codes.Code]meaning{
-	codes.Unavailable:       {model.Unavailable, "", "try again"},
-	codes.Canceled:          {model.Unavailable, "", "try again"},
+	codes.Unavailable:       {model.Unavailable, "etcd cannot be reached or has no leader", "try again"},
+	codes.Canceled:          {model.Unavailable, "the call to etcd was given up", "try again"},
 	codes.DeadlineExceeded:  noAnswer,
 	codes.ResourceExhausted: tooLarge, // gRPC's own limit of a message's size
 	codes.Unauthenticated:   noRights,
@@ -68,6 +68,16 @@ func translate(err error, op, subject string) error {
 	}
 	m := meaningOf(err)
 	return model.E(m.kind, op, subject).Because(m.reason).Hint(m.hint).From(err)
+}
+
+// unknownOutcome is translate for a commit: an error that etcd itself has not sent
+// may have come after the change was made, so it is Unavailable whatever it says.
+func unknownOutcome(err error) error {
+	out := translate(err, "commit change", "")
+	if model.KindOf(out) == model.Internal {
+		return model.E(model.Unavailable, "commit change", "").Because("the connection to etcd broke in the middle").Hint("try again").From(err)
+	}
+	return out
 }
 
 func meaningOf(err error) meaning {

@@ -55,6 +55,9 @@ func (tx *Tx) Result(c Call, now time.Time) (*Saved, error) {
 			Because("this id was used for a different call").Hint("use a new id for each call")
 	}
 	saved := &Saved{Response: p.Response, Revision: kvs[0].ModRevision}
+	if p.Revision != 0 {
+		saved.Revision = p.Revision
+	}
 	if k := tx.s.master.Load(); p.Secret != nil && k != nil && age <= secretKept {
 		secret, err := k.open(key, p.Secret)
 		if err != nil {
@@ -86,7 +89,7 @@ func (tx *Tx) SaveResult(c Call, saved Saved, now time.Time) error {
 
 // forget is what is to become of a kept result at a later time: the value without
 // its secret, nil when all of it is too old. same is true when nothing changes.
-func forget(raw []byte, now time.Time) (next []byte, same bool) {
+func forget(raw []byte, rev int64, now time.Time) (next []byte, same bool) {
 	var p storepb.Request
 	if err := proto.Unmarshal(raw, &p); err != nil {
 		return nil, false
@@ -96,7 +99,7 @@ func forget(raw []byte, now time.Time) (next []byte, same bool) {
 	case age > requestKept:
 		return nil, false
 	case age > secretKept && p.Secret != nil:
-		p.Secret = nil
+		p.Secret, p.Revision = nil, rev
 		return encode(&p), false
 	}
 	return raw, true

@@ -145,7 +145,7 @@ func (s *Store) sweepRequests(ctx context.Context, now time.Time) (int, error) {
 		for _, kv := range resp.Kvs {
 			key := string(kv.Key)
 			from = key + "\x00"
-			next, same := forget(kv.Value, now)
+			next, same := forget(kv.Value, kv.ModRevision, now)
 			if same {
 				continue
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -56,29 +57,21 @@ func (tx *Tx) Revision() (int64, error) {
 	return tx.rev, nil
 }
 
-// get reads keys, those not yet read in one round trip, in the order given.
+// get reads keys, those not yet read in as few round trips as fit, in the order given.
 func (tx *Tx) get(keys ...string) ([]*mvccpb.KeyValue, error) {
-	var ops []clientv3.Op
 	var missing []string
 	for _, k := range keys {
 		if _, ok := tx.seen[k]; !ok && tx.inWorld(k) {
 			tx.seen[k] = tx.world.find(k)
-		} else if !ok {
+		} else if !ok && !slices.Contains(missing, k) {
 			missing = append(missing, k)
-			ops = append(ops, clientv3.OpGet(k, tx.atRevision()...))
-			tx.seen[k] = nil
 		}
 		tx.exact[k] = true
 	}
-	for len(ops) > 0 {
-		n := min(len(ops), maxOps)
-		if err := tx.fetch(missing[:n], ops[:n]); err != nil {
-			for _, k := range missing {
-				delete(tx.seen, k)
-			}
+	for batch := range slices.Chunk(missing, maxOps) {
+		if err := tx.fetch(batch); err != nil {
 			return nil, err
 		}
-		missing, ops = missing[n:], ops[n:]
 	}
 	out := make([]*mvccpb.KeyValue, len(keys))
 	for i, k := range keys {
@@ -87,9 +80,13 @@ func (tx *Tx) get(keys ...string) ([]*mvccpb.KeyValue, error) {
 	return out, nil
 }
 
-func (tx *Tx) fetch(keys []string, ops []clientv3.Op) error {
+func (tx *Tx) fetch(keys []string) error {
 	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout)
 	defer cancel()
+	ops := make([]clientv3.Op, len(keys))
+	for i, k := range keys {
+		ops[i] = clientv3.OpGet(k, tx.atRevision()...)
+	}
 	resp, err := tx.s.client.Txn(ctx).Then(ops...).Commit()
 	if err != nil {
 		return translate(err, "read state", "")
@@ -98,6 +95,7 @@ func (tx *Tx) fetch(keys []string, ops []clientv3.Op) error {
 		tx.rev = resp.Header.Revision
 	}
 	for i, r := range resp.Responses {
+		tx.seen[keys[i]] = nil
 		if kvs := r.GetResponseRange().GetKvs(); len(kvs) == 1 {
 			tx.seen[keys[i]] = kvs[0]
 		}
@@ -211,7 +209,7 @@ func (tx *Tx) commit() (Result, bool, error) {
 	defer cancel()
 	resp, err := tx.s.client.Txn(ctx).If(cmps...).Then(ops...).Commit()
 	if err != nil {
-		return Result{}, false, translate(err, "commit change", "")
+		return Result{}, false, unknownOutcome(err)
 	}
 	return Result{Revision: resp.Header.Revision, Changed: changed}, resp.Succeeded, nil
 }

@@ -423,6 +423,9 @@ func TestResultOfACallIsKeptWithItsEffect(t *testing.T) {
 	if _, err := s.Sweep(t.Context(), now.Add(11*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
+	if saved, err := do(call, now.Add(12*time.Minute)); err != nil || saved == nil || saved.Revision != rev {
+		t.Errorf("after the secret was swept: %+v, %v; want revision %d as at first", saved, err, rev)
+	}
 	if n, err := s.Sweep(t.Context(), now.Add(25*time.Hour)); err != nil || n != 1 {
 		t.Errorf("sweep after 25 h: %d, %v; want the result gone", n, err)
 	}

@@ -729,6 +729,7 @@ type Request struct {
 	Response      []byte                 `protobuf:"bytes,3,opt,name=response,proto3" json:"response,omitempty"`                                // the response message without its secret
 	Secret        *Sealed                `protobuf:"bytes,4,opt,name=secret,proto3" json:"secret,omitempty"`                                    // what to put back, for a short time
 	CreateTime    int64                  `protobuf:"varint,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	Revision      int64                  `protobuf:"varint,6,opt,name=revision,proto3" json:"revision,omitempty"` // of the change; 0: the key's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -801,6 +802,13 @@ func (x *Request) GetSecret() *Sealed {
 func (x *Request) GetCreateTime() int64 {
 	if x != nil {
 		return x.CreateTime
+	}
+	return 0
+}
+
+func (x *Request) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
 	}
 	return 0
 }
@@ -1050,7 +1058,7 @@ const file_store_proto_rawDesc = "" +
 	"\tMasterKey\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05check\x18\x02 \x01(\fR\x05check\"\xd0\x01\n" +
+	"\x05check\x18\x02 \x01(\fR\x05check\"\xec\x01\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12%\n" +
@@ -1058,7 +1066,8 @@ const file_store_proto_rawDesc = "" +
 	"\bresponse\x18\x03 \x01(\fR\bresponse\x121\n" +
 	"\x06secret\x18\x04 \x01(\v2\x19.signpost.store.v1.SealedR\x06secret\x12\x1f\n" +
 	"\vcreate_time\x18\x05 \x01(\x03R\n" +
-	"createTime\"1\n" +
+	"createTime\x12\x1a\n" +
+	"\brevision\x18\x06 \x01(\x03R\brevision\"1\n" +
 	"\x06Sealed\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x10\n" +
 	"\x03box\x18\x02 \x01(\fR\x03box\"\x99\x02\n" +
