@@ -94,6 +94,9 @@ func (c *call) done(err *error) {
 	method := strings.TrimSuffix(string(c.in.ProtoReflect().Descriptor().Name()), "Request")
 	c.s.metrics.observe(method, *err, time.Since(c.started))
 	if *err == nil {
+		if c.who.Kind == access.Admin {
+			c.s.log.Info("admin token used", c.fields()...) // it is for the day when no other way is left
+		}
 		return
 	}
 	level, what := slog.LevelInfo, "call failed"

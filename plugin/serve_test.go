@@ -1,6 +1,7 @@
 package signpost_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -68,6 +69,23 @@ func TestWhatDoesNotFitIsTruncatedOverUDPAndWholeOverTCP(t *testing.T) {
 	m.SetEdns0(1232, false)
 	if r := s.send(t, "udp", m); r.Truncated || len(r.Answer) != 4 {
 		t.Errorf("truncated for a client that takes 1232: %v", r)
+	}
+}
+
+// RFC 2181 section 9: TC is for what was asked, not for the favour of additional data.
+func TestAdditionalDataThatDoesNotFitIsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	w.zone("example.org")
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("A 192.0.2.%d", i))
+	}
+	w.set("big.example.org", many...)
+	w.set("mx.example.org", "MX 10 big.example.org.")
+	s := start(t, block("endpoint "+w.etcd.Endpoint()))
+	eventually(t, func() bool { return len(s.ask(t, "tcp", "mx.example.org", "MX").Extra) == 100 }, func() string { return "the MX does not come" })
+	if r := s.ask(t, "udp", "mx.example.org", "MX"); r.Truncated || len(r.Answer) != 1 || len(r.Extra) != 0 {
+		t.Errorf("truncated %v, %d answers, %d additional records; want the answer whole and alone", r.Truncated, len(r.Answer), len(r.Extra))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
 	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"signpost/internal/model"
@@ -67,7 +68,7 @@ func (s *Signpost) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if z == nil {
 		return s.pass(ctx, w, r)
 	}
-	if rcode := refusal(r.Opcode, q.Qtype); rcode != dns.RcodeSuccess {
+	if rcode := refusal(r, q.Qtype); rcode != dns.RcodeSuccess {
 		s.counts.add(server, z.Name(), rcode)
 		return rcode, nil
 	}
@@ -79,6 +80,9 @@ func (s *Signpost) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	m.SetReply(r)
 	m.Rcode, m.Authoritative = a.Rcode, a.AA
 	m.Answer, m.Ns, m.Extra = a.Answer, a.Ns, a.Extra
+	if len(m.Answer) > 0 && len(m.Extra) > 0 {
+		leaveOutWhatDoesNotFit(w, r, m)
+	}
 	// Whether it is compressed is CoreDNS's to say: it compresses what else would not
 	// fit the client's buffer or one packet, and no more.
 	s.counts.add(server, z.Name(), a.Rcode)
@@ -120,18 +124,50 @@ func (s *Signpost) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	return plugin.NextOrFailure(pluginName, s.Next, ctx, w, r)
 }
 
+// leaveOutWhatDoesNotFit drops the additional records of a positive answer that would
+// be truncated for them: they are a favour, and TC is for what was asked (RFC 2181
+// section 9). Glue of a referral is needed, and truncated (RFC 9471).
+func leaveOutWhatDoesNotFit(w dns.ResponseWriter, r *dns.Msg, m *dns.Msg) {
+	state := request.Request{W: w, Req: r}
+	room := state.Size()
+	if opt := r.IsEdns0(); opt != nil {
+		room -= dns.Len(opt)
+	}
+	m.Compress = true // as it will be sent when it is near the limit
+	if m.Len() > room {
+		m.Extra = nil
+	}
+	m.Compress = false
+}
+
+func oddOPT(extra []dns.RR) bool {
+	seen := false
+	for _, rr := range extra {
+		if rr.Header().Rrtype == dns.TypeOPT {
+			if seen || rr.Header().Name != "." {
+				return true
+			}
+			seen = true
+		}
+	}
+	return false
+}
+
 // refusal is the rcode for what is no question about data of a zone, else NOERROR:
 //
+//	two OPT, or one that is not the root's FORMERR  RFC 6891 section 6.1.1
 //	NOTIFY                               REFUSED   we are nobody's secondary
 //	any other opcode but QUERY           NOTIMP
 //	AXFR, IXFR that transfer did not take REFUSED
 //	MAILA, MAILB                         NOTIMP    RFC 6895, as BIND does
 //	OPT, and 128 to 254: no data types   FORMERR   RFC 6895, 9824 for NXNAME
-func refusal(opcode int, qtype uint16) int {
+func refusal(r *dns.Msg, qtype uint16) int {
 	switch {
-	case opcode == dns.OpcodeNotify:
+	case oddOPT(r.Extra):
+		return dns.RcodeFormatError
+	case r.Opcode == dns.OpcodeNotify:
 		return dns.RcodeRefused
-	case opcode != dns.OpcodeQuery:
+	case r.Opcode != dns.OpcodeQuery:
 		return dns.RcodeNotImplemented
 	case qtype == dns.TypeAXFR, qtype == dns.TypeIXFR:
 		return dns.RcodeRefused

@@ -59,6 +59,8 @@ func TestWhatIsNoPlainQuestion(t *testing.T) {
 		{"class ANY", question(dns.TypeA, class(dns.ClassANY)), dns.RcodeRefused},
 		{"class NONE", question(dns.TypeA, class(dns.ClassNONE)), dns.RcodeRefused},
 		{"EDNS version 1", question(dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, false); m.IsEdns0().SetVersion(1) }), dns.RcodeBadVers},
+		{"two OPT", question(dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, false); m.SetEdns0(1232, false) }), dns.RcodeFormatError},
+		{"OPT that is not the root's", question(dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, false); m.IsEdns0().Hdr.Name = "a." }), dns.RcodeFormatError},
 		{"AXFR without the transfer plugin", question(dns.TypeAXFR, nil), dns.RcodeRefused},
 		{"IXFR without the transfer plugin", question(dns.TypeIXFR, nil), dns.RcodeRefused},
 		{"type OPT", question(dns.TypeOPT, nil), dns.RcodeFormatError},

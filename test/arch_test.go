@@ -56,6 +56,10 @@ var arrows = []arrow{
 var directArrows = []arrow{
 	{from: "signpost/controlapi/dyndns2", never: []string{storeRoom, accessRoom, etcdClient},
 		reason: "a front-end translates and calls the service; who goes around the service goes around Decide"},
+	{from: "signpost/controlapi/serve", never: []string{storeRoom, accessRoom, etcdClient},
+		reason: "the protocols translate and call the service; who goes around the service goes around Decide"},
+	{from: "signpost/controlapi/clientaddr", never: []string{storeRoom, accessRoom, controlRoom},
+		reason: "whose address a request comes from is a matter of its headers alone"},
 	{from: "signpost/internal/zone", never: []string{"time", "sync", "os", "net"}, except: []string{"signpost/internal/zone/zonetest"},
 		reason: "the query path reads no clock and takes no lock"},
 }

@@ -104,6 +104,7 @@ func (c *cli) dial() (*service, error) {
 		grpc.WithTransportCredentials(creds),
 		grpc.WithUserAgent("signpost/"+version.Version),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)), // a page of audit records with whole record sets
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: dialTimeout}),
 		grpc.WithChainUnaryInterceptor(s.watchCall),
 		grpc.WithChainStreamInterceptor(s.watchStream),

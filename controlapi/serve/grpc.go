@@ -78,9 +78,10 @@ func (s *Server) stream(srv any, st grpc.ServerStream, info *grpc.StreamServerIn
 	return asStatus(next(srv, &callerStream{st, controlapi.WithCaller(st.Context(), caller)}))
 }
 
-// asStatus leaves alone what is a status already: health and reflection make them.
+// asStatus leaves alone what is itself a status: health and reflection make them. One
+// that is only the cause of an error of ours is etcd's, and not for the caller.
 func asStatus(err error) error {
-	if _, ok := status.FromError(err); ok {
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // not what is wrapped
 		return err
 	}
 	return toStatus(err)

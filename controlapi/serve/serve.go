@@ -113,7 +113,7 @@ func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.H
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := s.service.Ready(r.Context()); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		http.Error(w, "etcd does not answer", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ready")

@@ -97,3 +97,21 @@ func TestTheOpenAPIDocumentIsWhole(t *testing.T) {
 		rest = after
 	}
 }
+
+// TestEtcdsOwnStatusIsNotForTheCaller: a gRPC status that is the cause of an error of
+// ours neither gives its code nor its text away.
+func TestEtcdsOwnStatusIsNotForTheCaller(t *testing.T) {
+	for _, k := range model.Kinds() {
+		cause := status.Error(codes.DataLoss, "read tcp 10.0.0.5:4242: inside")
+		err := asStatus(fmt.Errorf("wrapped: %w", model.E(k, "commit", "x").Because("etcd cannot be reached").From(cause)))
+		got := status.Convert(err)
+		inside := strings.Contains(got.Message(), "10.0.0.5")
+		if got.Code() != translations[k].code || inside || len(got.Details()) == 0 {
+			t.Errorf("%v: %v with %d details, want code %v without the cause", k, err, len(got.Details()), translations[k].code)
+		}
+	}
+	own := status.Error(codes.NotFound, "unknown service")
+	if got := asStatus(own); !errors.Is(got, own) {
+		t.Errorf("a status of gRPC's own became %v", got)
+	}
+}

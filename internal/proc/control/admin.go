@@ -20,13 +20,14 @@ import (
 )
 
 // adminHandler is what only those who run the service should reach.
-func adminHandler(service *controlapi.Service, metrics *prometheus.Registry) http.Handler {
+func adminHandler(service *controlapi.Service, metrics *prometheus.Registry, log *slog.Logger) http.Handler {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := service.Ready(r.Context()); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			log.Debug("not ready", "error", err)
+			http.Error(w, "etcd does not answer", http.StatusServiceUnavailable)
 			return
 		}
 		io.WriteString(w, "ok\n")

@@ -133,7 +133,7 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.serve(public, s.api.Handler(), log)
-	s.serve(admin, adminHandler(s.service, metrics), log)
+	s.serve(admin, adminHandler(s.service, metrics, log), log)
 	s.running.Go(func() { _ = s.store.KeepCopy(running) }) // it ends with running, and only then
 	s.running.Go(func() { sweep(running, s.store, log) })
 	return nil
