@@ -189,8 +189,8 @@ func with(pairs ...string) context.Context {
 	return metadata.AppendToOutgoingContext(context.Background(), pairs...)
 }
 
-func as(host, secret string) context.Context {
-	return with("authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(host+":"+secret)))
+func as(host, secret string, pairs ...string) context.Context {
+	return with(append([]string{"authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(host+":"+secret))}, pairs...)...)
 }
 
 func (s *server) admin(pairs ...string) context.Context {

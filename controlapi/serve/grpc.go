@@ -81,7 +81,7 @@ func (s *Server) stream(srv any, st grpc.ServerStream, info *grpc.StreamServerIn
 // asStatus leaves alone what is itself a status: health and reflection make them. One
 // that is only the cause of an error of ours is etcd's, and not for the caller.
 func asStatus(err error) error {
-	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok { //nolint:errorlint // not what is wrapped
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
 		return err
 	}
 	return toStatus(err)
