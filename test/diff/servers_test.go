@@ -135,6 +135,7 @@ func (p peer) start(t *testing.T, zones []served) (addr string) {
 		t.Fatal(err)
 	}
 	proc := proctest.Run(t, dir, p.name, path, args...)
+	t.Cleanup(func() { proc.Stop() }) // and with it the processes that it has started
 	addr = proctest.Addr(port)
 	proctest.Until(t, p.name+" serves all zones", func() error {
 		if proc.Exited() {
