@@ -30,10 +30,10 @@ func TestPeersSayTheSame(t *testing.T) {
 	t.Logf("-peers %d -peers-seed %d", *peersZones, seed)
 	for _, p := range peers {
 		t.Run(p.name, func(t *testing.T) {
-			t.Parallel()
 			if why := p.install(); why != "" {
 				t.Skip(why)
 			}
+			t.Parallel()
 			known, asked := map[string]int{}, 0
 			for from := 0; from < *peersZones; from += batch {
 				asked += p.compare(t, samples(t, seed, from, min(from+batch, *peersZones)), known)
