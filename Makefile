@@ -17,7 +17,7 @@ PROTO_GW  := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v
 PROTO_OAS := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv3@v2.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race e2e bench fuzz lint proto clean
+.PHONY: help run build test race e2e interop chaos bench fuzz lint proto clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,14 @@ race: ## all tests with the race detector
 
 e2e: ## three etcd, two coredns and two signpostd as real processes, and faults
 	$(GO) test -count=1 -v -run 'TestProduction' ./test/...
+
+PEERS ?= 500
+interop: ## the same answers as BIND, Knot and NSD on PEERS random zones (root installs them)
+	$(GO) test -count=1 -v -timeout 30m -run 'TestPeersSayTheSame' ./test/diff -args -peers $(PEERS)
+
+KILLS ?= 1000
+chaos: ## control services killed KILLS times in mid-call, in process and as processes
+	$(GO) test -count=1 -v -timeout 60m -run 'TestOneChangeIsOneChange' ./test -args -kills $(KILLS)
 
 bench: ## the figures of docs/benchmarks.md
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/zone

@@ -129,3 +129,18 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCredential: whatever the header, what is taken for a credential can be one.
+func FuzzCredential(f *testing.F) {
+	for _, h := range []string{"", "Bearer sp_x", "bearer  ", "Basic d3d3OnNlY3JldA==", "Basic d3d3", "Basic %", "Digest x", "Basic Og=="} {
+		f.Add(h)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		c, ok := readCredential(header)
+		switch {
+		case !ok:
+		case c.bearer && (!c.token || c.user != ""), strings.Contains(c.user, ":"):
+			t.Fatalf("%q is read as %+v", header, c)
+		}
+	})
+}

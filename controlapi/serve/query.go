@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
@@ -56,7 +57,8 @@ func methodAndPath(rule *annotations.HttpRule) (string, string) {
 
 // strictQuery refuses query parameters that the gateway would silently drop: those
 // that the request has no field for, that the path has set, or that stand beside a
-// body. Handlers of paths that are not declared look after themselves.
+// body. Handlers of paths that are not declared look after themselves. It also
+// refuses text that gRPC would not carry and take for an error inside.
 func strictQuery(requests map[string]protoreflect.MessageDescriptor) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
@@ -66,6 +68,10 @@ func strictQuery(requests map[string]protoreflect.MessageDescriptor) runtime.Mid
 			query, err := url.ParseQuery(r.URL.RawQuery)
 			if err != nil {
 				refuse("query: it cannot be read")
+				return
+			}
+			if why := uncarried(query, path); why != "" {
+				refuse(why)
 				return
 			}
 			pattern, _ := runtime.HTTPPattern(r.Context())
@@ -79,6 +85,34 @@ func strictQuery(requests map[string]protoreflect.MessageDescriptor) runtime.Mid
 			next(w, r, path)
 		}
 	}
+}
+
+// uncarried says what of a request gRPC cannot carry: fields are UTF-8, and metadata
+// is printable.
+func uncarried(query url.Values, path map[string]string) string {
+	for key, value := range path {
+		if !utf8.ValidString(value) {
+			return key + ": it is no UTF-8"
+		}
+	}
+	for key, values := range query {
+		for _, v := range values {
+			if !utf8.ValidString(v) || lifted[key] != "" && v != printable(v) {
+				return key + ": it holds octets that are no text"
+			}
+		}
+	}
+	return ""
+}
+
+// printable is text as metadata can carry it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func takes(in protoreflect.MessageDescriptor, key string, path map[string]string) bool {

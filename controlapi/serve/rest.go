@@ -87,7 +87,7 @@ func limitBody(next http.Handler) http.Handler {
 
 // metadata is what a call over REST carries into gRPC.
 func (s *Server) metadata(r *http.Request) metadata.MD {
-	md := metadata.Pairs(mdRestAgent, r.UserAgent(), mdAuthorization, r.Header.Get("Authorization"))
+	md := metadata.Pairs(mdRestAgent, printable(r.UserAgent()), mdAuthorization, printable(r.Header.Get("Authorization")))
 	if a := s.proxies.Client(r.RemoteAddr, r.Header); a.IsValid() {
 		md.Set(mdRestSource, a.String())
 	}

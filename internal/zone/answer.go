@@ -170,11 +170,16 @@ func (a *answer) redirect(e entry, owner string) (next string) {
 	s, _ := a.z.set(e, dns.TypeDNAME)
 	at := len(owner) - a.z.lengthOf(e, owner)
 	rrs := s.rrs(owner[at:])
-	if len(rrs) == 0 || a.redirected(owner[at:]) {
+	if len(rrs) == 0 {
 		return ""
 	}
-	a.Answer = join(a.Answer, rrs[:1:1])
 	to := rrs[0].(*dns.DNAME).Target
+	switch again := a.redirected(owner[at:]); {
+	case !again:
+		a.Answer = join(a.Answer, rrs[:1:1])
+	case model.NameOf(to).In(model.NameOf(owner[at:])):
+		return ""
+	}
 	if to == "." {
 		next = owner[:at]
 	} else {

@@ -79,11 +79,17 @@ type Proc struct {
 	done chan struct{}
 }
 
-// Start starts a program in a folder; its output goes to NAME.log there and is shown
-// when the test fails.
+// Start starts a program of ours in a folder; its output goes to NAME.log there and
+// is shown when the test fails.
 func Start(t testing.TB, dir, name, program string, args ...string) *Proc {
 	t.Helper()
-	p := &Proc{Name: name, t: t, dir: dir, args: append([]string{Bin(t, program)}, args...), log: filepath.Join(dir, name+".log")}
+	return Run(t, dir, name, Bin(t, program), args...)
+}
+
+// Run is Start for a program of others.
+func Run(t testing.TB, dir, name, path string, args ...string) *Proc {
+	t.Helper()
+	p := &Proc{Name: name, t: t, dir: dir, args: append([]string{path}, args...), log: filepath.Join(dir, name+".log")}
 	p.Restart()
 	t.Cleanup(func() {
 		p.Kill()
