@@ -46,7 +46,7 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 		return nil, err
 	}
 	if after != "" {
-		if _, err := model.ParseName(after); err != nil {
+		if name, err := model.ParseName(after); err != nil || string(name) != after {
 			return nil, badToken(in.GetPageToken())
 		}
 	}

@@ -3,9 +3,12 @@ package serve
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
@@ -65,14 +68,22 @@ func (s *Server) rest() (http.Handler, error) {
 	if err := mux.HandlePath(http.MethodGet, "/v1/zones/{name}:export", s.exportZone); err != nil {
 		return nil, err
 	}
-	return limitBody(mux), nil
+	return limitBody(wellFormed(mux)), nil
 }
+
+// bodyWithin is how long a client may take to send a body of at most maxBody.
+const bodyWithin = 30 * time.Second
 
 // limitBody refuses bodies that are too large before anything is done with them.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Who sends slowly holds a connection and what was sent until then, no longer.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			writeError(w, http.StatusRequestTimeout, status.Error(codes.InvalidArgument, "body: it did not come within 30 s"))
+			return
 		case err != nil:
 			writeError(w, http.StatusBadRequest, status.Error(codes.InvalidArgument, "the body cannot be read"))
 			return
@@ -80,6 +91,7 @@ func limitBody(next http.Handler) http.Handler {
 			writeError(w, http.StatusRequestEntityTooLarge, status.Error(codes.InvalidArgument, "body: it is larger than 1 MiB"))
 			return
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
