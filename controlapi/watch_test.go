@@ -1,0 +1,398 @@
+package controlapi_test
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"signpost/controlapi"
+	"signpost/internal/access"
+	pb "signpost/proto/signpost/v1"
+)
+
+// stream is a Watch that has begun; since is the revision that it said it begins at.
+type stream struct {
+	t     *testing.T
+	from  pb.WatchService_WatchClient
+	since int64
+}
+
+func (s *server) watch(ctx context.Context, in *pb.WatchRequest) *stream {
+	s.t.Helper()
+	t := s.t.(*testing.T)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	t.Cleanup(cancel)
+	from, err := pb.NewWatchServiceClient(s.conn).Watch(ctx, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &stream{t: t, from: from}
+	if in.GetFromRevision() == 0 {
+		m, err := from.Recv()
+		if err != nil || len(m.GetEvents()) != 0 {
+			t.Fatal(m, err)
+		}
+		w.since = m.GetRevision()
+	}
+	return w
+}
+
+// next is the next revision that has events, a line for each.
+func (w *stream) next() (int64, []string) {
+	w.t.Helper()
+	for {
+		m, err := w.from.Recv()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if m.GetRevision() < w.since {
+			w.t.Fatalf("revision %d after %d", m.GetRevision(), w.since)
+		}
+		w.since = m.GetRevision()
+		if len(m.GetEvents()) > 0 {
+			return m.GetRevision(), lines(m.GetEvents())
+		}
+	}
+}
+
+func lines(events []*pb.Event) []string {
+	var out []string
+	for _, e := range events {
+		text := strings.Join([]string{e.GetKind(), e.GetWhat(), e.GetZone(), e.GetFqdn(), e.GetType()}, " ")
+		switch {
+		case e.GetHostNow() != nil:
+			text += " = " + strings.Join(e.GetHostNow().GetAddresses(), " ")
+		case e.GetRecordSetNow() != nil:
+			text += " = " + strings.Join(e.GetRecordSetNow().GetRdata(), " ")
+		case e.GetZoneNow() != nil:
+			text += fmt.Sprintf(" = ttl %d", e.GetZoneNow().GetTtl())
+		case e.GetAuditRecord() != nil:
+			r := e.GetAuditRecord()
+			text += " = " + r.GetAction() + " " + r.GetBefore() + " -> " + r.GetAfter()
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func (w *stream) want(events ...string) int64 {
+	w.t.Helper()
+	rev, got := w.next()
+	if !slices.Equal(got, events) {
+		w.t.Errorf("revision %d:\n%s\nwant\n%s", rev, strings.Join(got, "\n"), strings.Join(events, "\n"))
+	}
+	return rev
+}
+
+// end is why the stream ends.
+func (w *stream) end() error {
+	w.t.Helper()
+	for {
+		if _, err := w.from.Recv(); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *server) setAddress(fqdn, addr string) int64 {
+	s.t.Helper()
+	out, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: fqdn, Addresses: []string{addr}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out.GetChange().GetRevision()
+}
+
+func (s *server) etcd() *clientv3.Client {
+	s.t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint()}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestAStreamTellsOfEveryChangeWithWhatIsThereSince(t *testing.T) {
+	s := start(t)
+	w := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"zone", "host", "record"}})
+	s.zone("vo.example.org")
+	secret := s.host("www.vo.example.org", "192.0.2.1")
+	rev := s.setAddress("www.vo.example.org", "192.0.2.2")
+	s.record("mail.vo.example.org", "TXT", "one")
+	s.record("mail.vo.example.org", "TXT", "two")
+	if _, err := s.records.DeleteRecordSet(s.admin(), &pb.DeleteRecordSetRequest{Fqdn: "mail.vo.example.org", Type: "TXT"}); err != nil {
+		t.Fatal(err)
+	}
+	ttl := uint32(77)
+	if _, err := s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: &ttl}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "www.vo.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: "www.vo.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.want("zone created vo.example.org   = ttl 60")
+	w.want("host created vo.example.org www.vo.example.org  = 192.0.2.1")
+	if got := w.want("host changed vo.example.org www.vo.example.org  = 192.0.2.2"); got != rev {
+		t.Errorf("revision %d, the change was %d", got, rev)
+	}
+	w.want(`record created vo.example.org mail.vo.example.org TXT = "one"`)
+	w.want(`record changed vo.example.org mail.vo.example.org TXT = "two"`)
+	w.want("record deleted vo.example.org mail.vo.example.org TXT")
+	w.want("zone changed vo.example.org   = ttl 77")
+	w.want("host changed vo.example.org www.vo.example.org  = 192.0.2.2")
+	w.want("host deleted vo.example.org www.vo.example.org ")
+	w.want("zone deleted vo.example.org  ")
+
+	// The same again from the beginning, the audit too, and no secret in it.
+	all := s.watch(s.admin(), &pb.WatchRequest{FromRevision: rev - 1})
+	_, got := all.next()
+	if len(got) != 2 || !strings.HasSuffix(got[1], " = host.set-addresses 192.0.2.1 -> 192.0.2.2") {
+		t.Errorf("%q", got)
+	}
+	for range 7 {
+		_, more := all.next()
+		got = append(got, more...)
+	}
+	for _, shown := range []string{secret, out.GetSecret(), s.token} {
+		if strings.Contains(strings.Join(got, "\n"), shown) {
+			t.Error("a secret is in an event")
+		}
+	}
+}
+
+func TestTwoStreamsGetWhatTheyAskedFor(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	s.zone("other.example.org")
+	s.host("a.vo.example.org", "192.0.2.1")
+	one := s.watch(s.admin(), &pb.WatchRequest{Zone: "other.example.org", Kinds: []string{"host"}})
+	two := s.watch(s.admin(), &pb.WatchRequest{Fqdn: "a.vo.example.org", Kinds: []string{"host", "record", "zone"}})
+	audit := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"audit"}, Fqdn: "a.vo.example.org"})
+	s.host("x.other.example.org", "192.0.2.2")
+	s.host("b.vo.example.org", "192.0.2.3")
+	s.record("x.a.vo.example.org", "TXT", "t")
+	s.host("y.other.example.org", "192.0.2.4")
+	if _, err := s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	one.want("host created other.example.org x.other.example.org  = 192.0.2.2")
+	one.want("host created other.example.org y.other.example.org  = 192.0.2.4")
+	two.want(`record created vo.example.org x.a.vo.example.org TXT = "t"`)
+	two.want("zone deleted vo.example.org  ")
+	audit.want("audit created vo.example.org x.a.vo.example.org  = record.set  -> \"t\"")
+	_, err := s.watch(s.admin(), &pb.WatchRequest{FromRevision: 1, Kinds: []string{"hosts"}}).from.Recv()
+	wantErr(t, err, codes.InvalidArgument, "kinds[0]")
+	_, err = s.watch(s.admin(), &pb.WatchRequest{FromRevision: 1 << 40}).from.Recv()
+	wantErr(t, err, codes.InvalidArgument, "from_revision")
+}
+
+func TestAHostsSecretWatchesItsHostAlone(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	secret := s.host("mine.vo.example.org", "192.0.2.1")
+	s.host("other.vo.example.org", "192.0.2.1")
+	w := s.watch(as("mine.vo.example.org", secret), &pb.WatchRequest{Fqdn: "mine.vo.example.org"})
+	s.setAddress("other.vo.example.org", "192.0.2.9")
+	s.record("x.mine.vo.example.org", "TXT", "not for the secret")
+	s.record("mine.vo.example.org", "TXT", "neither")
+	s.setAddress("mine.vo.example.org", "192.0.2.2")
+	w.want("host changed vo.example.org mine.vo.example.org  = 192.0.2.2")
+}
+
+func TestAStreamEndsWithinASecondOfItsCredentialsRevocation(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	secret := s.host("mine.vo.example.org", "192.0.2.1")
+	parsed, err := access.ParseSecret(s.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := s.watch(s.admin(), &pb.WatchRequest{})
+	host := s.watch(as("mine.vo.example.org", secret), &pb.WatchRequest{Fqdn: "mine.vo.example.org"})
+	took := func(w *stream, since time.Time) {
+		t.Helper()
+		if err := w.end(); status.Code(err) != codes.Unauthenticated {
+			t.Errorf("%v, want Unauthenticated", err)
+		}
+		if d := time.Since(since); d > time.Second {
+			t.Errorf("it took %s", d)
+		} else {
+			t.Logf("ended after %s", d)
+		}
+	}
+	if _, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	took(host, time.Now())
+	resp, err := s.etcd().Delete(t.Context(), fmt.Sprintf("%s/v1/ctl/token/%s", s.prefix, hex.EncodeToString(parsed.Sum[:])))
+	if err != nil || resp.Deleted != 1 {
+		t.Fatal(resp, err)
+	}
+	took(admin, time.Now())
+}
+
+func TestAStreamIsResumedAtAnotherServerWithoutLossOrRepetition(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	s.host("www.vo.example.org", "192.0.2.1")
+	w := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"host"}})
+	var want []int64
+	for i := range 40 {
+		want = append(want, s.setAddress("www.vo.example.org", fmt.Sprintf("192.0.2.%d", 10+i)))
+	}
+	var got []int64
+	for range 15 {
+		rev, _ := w.next()
+		got = append(got, rev)
+	}
+	s.service.EndStreams()
+	err := w.end()
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "resume from revision ") {
+		t.Errorf("%v", err)
+	}
+	_, err = s.watch(s.admin(), &pb.WatchRequest{FromRevision: 1}).from.Recv()
+	wantErr(t, err, codes.Unavailable, "")
+
+	// Another control service on the same etcd; changes go on meanwhile.
+	next := s.again()
+	for i := range 10 {
+		want = append(want, next.setAddress("www.vo.example.org", fmt.Sprintf("192.0.2.%d", 60+i)))
+	}
+	w = next.watch(next.admin(), &pb.WatchRequest{Kinds: []string{"host"}, FromRevision: got[len(got)-1]})
+	for i := range 10 {
+		want = append(want, next.setAddress("www.vo.example.org", fmt.Sprintf("192.0.2.%d", 80+i)))
+	}
+	for len(got) < len(want) {
+		rev, _ := w.next()
+		got = append(got, rev)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v\nwant\n%v", got, want)
+	}
+}
+
+func TestASlowReaderIsCutOffAndMayResume(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	s.host("www.vo.example.org", "192.0.2.1")
+	w := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"record"}})
+	fast := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"record"}})
+	big := strings.Repeat("x", 250)
+	var last int64
+	for i := range 700 { // of over 2 kB each: more than the windows and buffers between them hold
+		out, err := s.records.SetRecordSet(s.admin(), &pb.SetRecordSetRequest{Fqdn: "big.vo.example.org", Type: "TXT", Rdata: []string{
+			fmt.Sprint(i), big + "1", big + "2", big + "3", big + "4", big + "5", big + "6", big + "7", big + "8"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = out.GetChange().GetRevision()
+		if rev, _ := fast.next(); rev != last {
+			t.Fatalf("revision %d, want %d", rev, last)
+		}
+	}
+	n := 0
+	for {
+		m, err := w.from.Recv()
+		if err == nil {
+			n += len(m.GetEvents())
+			w.since = m.GetRevision()
+			continue
+		}
+		want := fmt.Sprintf("you read too slowly; resume from revision %d", w.since)
+		if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
+			t.Fatalf("%v, want %s", err, want)
+		}
+		break
+	}
+	t.Logf("cut off after %d of 700 events", n)
+	w = s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"record"}, FromRevision: w.since})
+	for ; n < 700; n++ {
+		w.next()
+	}
+	if w.since != last {
+		t.Errorf("the last event is of revision %d, want %d", w.since, last)
+	}
+}
+
+func TestWhatIsCompactedCannotBeResumed(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	rev := s.watch(s.admin(), &pb.WatchRequest{}).since
+	s.host("www.vo.example.org", "192.0.2.1")
+	now := s.setAddress("www.vo.example.org", "192.0.2.2")
+	if _, err := s.etcd().Compact(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.watch(s.admin(), &pb.WatchRequest{FromRevision: rev}).from.Recv()
+	if status.Code(err) != codes.OutOfRange || !strings.Contains(err.Error(), fmt.Sprintf("the oldest revision that can be followed from is %d", now)) {
+		t.Error(err)
+	}
+	code, body := s.call("GET", fmt.Sprintf("/v1/watch?from_revision=%d", rev), "Bearer "+s.token, "")
+	if code != 410 || !strings.Contains(body, `"COMPACTED"`) {
+		t.Error(code, body)
+	}
+	w := s.watch(s.admin(), &pb.WatchRequest{FromRevision: now, Kinds: []string{"host"}})
+	s.setAddress("www.vo.example.org", "192.0.2.3")
+	w.want("host changed vo.example.org www.vo.example.org  = 192.0.2.3")
+}
+
+func TestAQuietStreamGivesSignsOfLifeThatMoveOn(t *testing.T) {
+	s := start(t, func(c *controlapi.Config) { c.Heartbeat = 50 * time.Millisecond })
+	s.zone("vo.example.org")
+	w := s.watch(s.admin(), &pb.WatchRequest{Zone: "other.example.org"})
+	s.host("www.vo.example.org", "192.0.2.1")
+	now := s.setAddress("www.vo.example.org", "192.0.2.2")
+	for w.since < now {
+		m, err := w.from.Recv()
+		if err != nil || len(m.GetEvents()) > 0 {
+			t.Fatal(m, err)
+		}
+		w.since = m.GetRevision()
+	}
+}
+
+func TestStreamsAreBoundedAndLeaveNothingBehind(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	secret := s.host("mine.vo.example.org", "192.0.2.1")
+	s.watch(s.admin(), &pb.WatchRequest{}).from.CloseSend() // the connection and its goroutines are there
+	before := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(as("mine.vo.example.org", secret))
+	var open []grpc.ClientStream
+	for range 16 {
+		open = append(open, s.watch(ctx, &pb.WatchRequest{Fqdn: "mine.vo.example.org"}).from)
+	}
+	_, err := s.watch(ctx, &pb.WatchRequest{Fqdn: "mine.vo.example.org", FromRevision: 1}).from.Recv()
+	wantErr(t, err, codes.ResourceExhausted, "")
+	other := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"host"}})
+	cancel()
+	for _, o := range open {
+		for o.RecvMsg(&pb.WatchResponse{}) == nil {
+		}
+	}
+	s.setAddress("mine.vo.example.org", "192.0.2.2")
+	other.want("host changed vo.example.org mine.vo.example.org  = 192.0.2.2")
+	s.service.EndStreams()
+	if err := other.end(); status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before)
+}
