@@ -72,7 +72,7 @@ const watchSilence = 10 * time.Second
 // sameHistory compares at with what etcd says now: a backup that was restored does
 // not know revisions that we have seen.
 func (s *Store) sameHistory(ctx context.Context, at *AuditPosition) error {
-	resp, err := s.get(ctx, callTimeout, s.keys.schema(), clientv3.WithKeysOnly())
+	resp, err := s.get(ctx, callTimeout/4, s.keys.schema(), clientv3.WithKeysOnly())
 	if err != nil {
 		return translate(err, "follow changes", "")
 	}

@@ -134,6 +134,8 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	s.serve(public, s.api.Handler(), log)
 	s.serve(admin, adminHandler(s.service, metrics), log)
 	s.running.Go(func() { sweep(running, s.store, log) })
+	care := newUpkeep(metrics, log, time.Now())
+	s.running.Go(func() { care.run(running, s.store) })
 	return nil
 }
 
