@@ -17,6 +17,8 @@ import (
 
 	"signpost/controlapi"
 	"signpost/internal/access"
+	"signpost/internal/store"
+	"signpost/internal/store/localetcd"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -395,4 +397,32 @@ func TestStreamsAreBoundedAndLeaveNothingBehind(t *testing.T) {
 		t.Error(err)
 	}
 	goleak.VerifyNone(t, before)
+}
+
+func TestAStreamOutlivesAnOutageOfEtcd(t *testing.T) {
+	own := localetcd.New(t)
+	st, err := store.Open(store.Config{Endpoints: []string{own.Endpoint()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	s := start(t, func(c *controlapi.Config) { c.Store = st })
+	s.token = setUp(t, st)
+	s.zone("vo.example.org")
+	s.host("www.vo.example.org", "192.0.2.1")
+	w := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"host"}})
+	s.setAddress("www.vo.example.org", "192.0.2.2")
+	w.want("host changed vo.example.org www.vo.example.org  = 192.0.2.2")
+	own.Stop()
+	if err := own.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for { // what is not certain is tried again
+		_, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.3"}})
+		if err == nil {
+			break
+		}
+		wantErr(t, err, codes.Unavailable, "")
+	}
+	w.want("host changed vo.example.org www.vo.example.org  = 192.0.2.3")
 }
