@@ -25,6 +25,12 @@ const (
 	longestSilence = 30 * time.Second
 )
 
+// passing is how streams end that may be resumed: the last two are the words of
+// gRPC and of proxies for a connection that broke.
+var passing = map[codes.Code]bool{
+	codes.Unavailable: true, codes.ResourceExhausted: true, codes.Internal: true, codes.Unknown: true,
+}
+
 var errSilent = status.Error(codes.Unavailable, "the service has fallen silent")
 
 // followAudit prints audit records as they come, after those that are there; when
@@ -37,8 +43,7 @@ func (c *cli) followAudit(ctx context.Context, s *service, in *pb.ListAuditRecor
 		if ctx.Err() != nil {
 			return nil // that is how following ends
 		}
-		code := status.Code(err)
-		if f.in.GetFromRevision() == 0 || code != codes.Unavailable && code != codes.ResourceExhausted {
+		if f.in.GetFromRevision() == 0 || !passing[status.Code(err)] {
 			return err
 		}
 		f.pause = min(max(2*f.pause, resumePause), mostResumePause)

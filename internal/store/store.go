@@ -41,10 +41,11 @@ type Config struct {
 
 // Store is the state in etcd. It is safe for concurrent use.
 type Store struct {
-	client *clientv3.Client
-	keys   keys
-	log    *slog.Logger
-	master atomic.Pointer[MasterKey] // nil until UseMasterKey
+	client  *clientv3.Client
+	keys    keys
+	log     *slog.Logger
+	master  atomic.Pointer[MasterKey] // nil until UseMasterKey
+	audited atomic.Pointer[auditMark] // nil until sweepAudit
 }
 
 // Open makes a Store without waiting for etcd, which need not be there yet. Errors

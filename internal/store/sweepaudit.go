@@ -14,22 +14,57 @@ const (
 	auditKept  = 30 * 24 * time.Hour
 	auditBytes = 256 << 20
 	auditRing  = 16 // records of each ringed action about one host
+
+	auditAnyway = 24 * time.Hour // between looks for what is too old
+
+	// For each page etcd counts all keys that follow: small pages take it long.
+	auditSweepPage = 10_000
 )
 
 // ringed is the actions that routers make by themselves, day and night: of one host's
 // only the newest few are kept, so that they do not push everything else out.
 var ringed = map[string]bool{"host.set-addresses": true}
 
+// auditMark is what the audit was after a sweep.
+type auditMark struct {
+	at    time.Time
+	count int64
+}
+
+// due says whether it is worth reading all of it again.
+func (m *auditMark) due(now time.Time, count int64) bool {
+	return m == nil || count > m.count+m.count/10 || now.Sub(m.at) >= auditAnyway
+}
+
 // sweepAudit keeps the audit within its bounds, the newest record always; the
 // oldest go first. It walks the audit once to count, once more where a ring or the
-// age asks for it, and removes from its beginning what is too much in all.
+// age asks for it, and removes from its beginning what is too much in all. It does so
+// when the audit has grown by a tenth, or for its age once a day.
 //
 // Rings are cut here and not where records are written: a host's older records are
 // not to be found without a read or an index, which every address update would pay
 // for. The price is that a host may have more than its ring until the next sweep,
 // and that a sweep reads what the audit holds.
 func (s *Store) sweepAudit(ctx context.Context, now time.Time) (int, error) {
-	return s.trimAudit(ctx, s.keys.audit(newAuditID(now.Add(-auditKept))), auditBytes)
+	count, err := s.countAudit(ctx)
+	if err != nil || !s.audited.Load().due(now, count) {
+		return 0, err
+	}
+	removed, err := s.trimAudit(ctx, s.keys.audit(newAuditID(now.Add(-auditKept))), auditBytes)
+	if err == nil {
+		s.audited.Store(&auditMark{now, count - int64(removed)})
+	}
+	return removed, err
+}
+
+func (s *Store) countAudit(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
+	defer cancel()
+	resp, err := s.client.Get(ctx, s.keys.audits(), clientv3.WithRange(prefixEnd(s.keys.audits())), clientv3.WithCountOnly())
+	if err != nil {
+		return 0, translate(err, "sweep", "")
+	}
+	return resp.Count, nil
 }
 
 // trimAudit removes records with keys before oldest, those past a ring, and as many
@@ -86,7 +121,7 @@ func (s *Store) walkAudit(ctx context.Context, see func(*mvccpb.KeyValue) (gone,
 		if err != nil {
 			return err
 		}
-		on = len(kvs) == auditPage
+		on = len(kvs) == auditSweepPage
 		for _, kv := range kvs {
 			gone, more := see(kv)
 			if gone {
@@ -110,7 +145,7 @@ func (s *Store) walkAudit(ctx context.Context, see func(*mvccpb.KeyValue) (gone,
 func (s *Store) auditPage(ctx context.Context, from, to string) ([]*mvccpb.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
 	defer cancel()
-	resp, err := s.client.Get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(auditPage))
+	resp, err := s.client.Get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(auditSweepPage))
 	if err != nil {
 		return nil, translate(err, "sweep", "")
 	}

@@ -58,6 +58,10 @@ func TestTheAuditIsBounded(t *testing.T) {
 		t.Errorf("%d records: %q", len(got), got)
 	}
 	sweep(now, 0)
+	ago(30*24*time.Hour, "zone.update", "")
+	sweep(now, 0) // not for one in fifty
+	sweep(now.Add(25*time.Hour), 2)
+	got = got[1:] // the one of 29 days is too old now
 
 	// Too many octets: the oldest go, and no more than must.
 	n, err := s.trimAudit(t.Context(), "", size/2)
