@@ -257,3 +257,17 @@ func TestStreamsAreBoundedAndLeaveNothingBehind(t *testing.T) {
 	}
 	goleak.VerifyNone(t, before)
 }
+
+func TestAnImportIsOneEventOfItsZone(t *testing.T) {
+	s := start(t)
+	w := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"zone", "host", "record"}})
+	file := "@ 60 IN SOA ns1.example.net. host.example.net. 1 2 3 4 5\n@ 60 IN NS ns1.example.net.\nwww 60 IN A 192.0.2.1\n"
+	for _, query := range []string{"", "?replace=true"} {
+		body := file + "x" + strings.TrimPrefix(query, "?replace=") + " 60 IN TXT t\n"
+		if code, text := s.call("POST", "/v1/zones/new.example.org:import"+query, "Bearer "+s.token, body, "Content-Type", "text/dns"); code != 200 {
+			t.Fatal(code, text)
+		}
+	}
+	w.want("zone created new.example.org   = ttl 60")
+	w.want("zone changed new.example.org   = ttl 60")
+}

@@ -3,7 +3,6 @@ package controlapi
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -48,20 +47,30 @@ func newBatch(rev int64, records []*model.AuditRecord) *batch {
 	return b
 }
 
+// shown is what the feed shows of each action; one without a row is in the audit
+// alone.
+var shown = map[access.Action]struct{ kind, what string }{
+	access.ZoneCreate:   {kindZone, wasCreated},
+	access.ZoneUpdate:   {kindZone, wasChanged},
+	access.ZoneImport:   {kindZone, wasChanged}, // or created: event finds out
+	access.ZoneDelete:   {kindZone, wasDeleted},
+	access.HostCreate:   {kindHost, wasCreated},
+	access.HostUpdate:   {kindHost, wasChanged},
+	access.SetAddresses: {kindHost, wasChanged},
+	access.RotateSecret: {kindHost, wasChanged},
+	access.HostDelete:   {kindHost, wasDeleted},
+	access.RecordSet:    {kindRecord, wasChanged}, // or created, when there was none before
+	access.RecordDelete: {kindRecord, wasDeleted},
+}
+
 func newChanged(r *model.AuditRecord) *changed {
-	c := &changed{record: r, what: wasChanged}
-	noun, verb, _ := strings.Cut(r.Action, ".")
-	if r.Zone != "" && (noun == kindZone || noun == kindHost || noun == kindRecord) {
-		c.kind = noun
-	}
+	row := shown[access.Action(r.Action)]
+	c := &changed{record: r, kind: row.kind, what: row.what}
 	if c.kind == kindRecord {
-		c.rrtype, _ = model.ParseType(r.Detail) // 0 is no type's: nobody but an admin may read that
-	}
-	switch {
-	case verb == "create", c.kind == kindRecord && verb == "set" && r.Before == "":
-		c.what = wasCreated
-	case verb == "delete":
-		c.what = wasDeleted
+		c.rrtype, _ = model.ParseType(r.Detail)
+		if c.what == wasChanged && r.Before == "" {
+			c.what = wasCreated
+		}
 	}
 	return c
 }
