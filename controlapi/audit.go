@@ -26,7 +26,7 @@ func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsR
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		records, more, err := tx.AuditRecords(before, pageSize(in.GetPageSize()), match)
 		if err != nil {
 			return err

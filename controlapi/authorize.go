@@ -49,7 +49,8 @@ func (c *call) admit() error {
 		return err
 	}
 	if c.credential.secret.Kind != access.Nobody {
-		err := c.s.store.Read(c.ctx, func(tx *store.Tx) error {
+		// What is done afterwards looks the credential up again, on the state it acts on.
+		err := c.s.store.Peek(c.ctx, func(tx *store.Tx) error {
 			var err error
 			c.who, err = c.credential.identify(tx)
 			return err
@@ -76,6 +77,16 @@ func (c *call) confirm(tx *store.Tx) error {
 		return access.Wrong()
 	}
 	return nil
+}
+
+// read looks at the state of now, in which the caller's credential still holds.
+func (c *call) read(look func(*store.Tx) error) error {
+	return c.s.store.Read(c.ctx, func(tx *store.Tx) error {
+		if err := c.confirm(tx); err != nil {
+			return err
+		}
+		return look(tx)
+	})
 }
 
 // done counts the call and logs it when it was refused or went wrong.

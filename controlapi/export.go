@@ -31,7 +31,7 @@ func (s *Service) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreami
 	var z *model.Zone
 	var serial uint32
 	var names map[model.Name]*model.NameData
-	err = s.store.Read(stream.Context(), func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		if z, err = tx.Zone(name); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		zones, err := zonesFrom(tx, in.GetZone(), from.zone)
 		if err != nil {
 			return err

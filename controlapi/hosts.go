@@ -26,7 +26,7 @@ func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.H
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		z, h, err := findHost(tx, name)
 		if err != nil {
 			return err

@@ -107,7 +107,7 @@ func (s *Service) importZone(c *call, in *pb.ImportZoneRequest) (*pb.ImportZoneR
 // switches, if nobody changed the zone meanwhile.
 func (s *Service) importOnce(c *call, in *pb.ImportZoneRequest, file *model.ZoneFile) (*pb.ImportZoneResponse, error) {
 	var was state
-	if err := s.store.Read(c.ctx, func(tx *store.Tx) (err error) {
+	if err := c.read(func(tx *store.Tx) (err error) {
 		was, err = readState(&plan{Tx: tx, call: c}, file.Zone.Name)
 		return err
 	}); err != nil {

@@ -122,7 +122,15 @@ func openStore(t testing.TB, prefix string) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { st.Close() })
+	// As in production: the first calls find no copy yet and read etcd, later ones do.
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = st.KeepCopy(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		st.Close()
+	})
 	return st
 }
 

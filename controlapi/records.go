@@ -24,7 +24,7 @@ func (s *Service) ListRecordSets(ctx context.Context, in *pb.ListRecordSetsReque
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		sets, err := recordSets(tx, name)
 		out = &pb.ListRecordSetsResponse{RecordSets: sets}
 		return err
@@ -43,7 +43,7 @@ func (s *Service) GetRecordSet(ctx context.Context, in *pb.GetRecordSetRequest) 
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		out, err = recordSet(tx, name, t)
 		return err
 	})

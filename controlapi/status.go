@@ -26,7 +26,7 @@ func (s *Service) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *
 		Version: s.version, ClusterId: strconv.FormatUint(of.Cluster, 16),
 		DatabaseBytes: of.Bytes, DatabaseQuotaBytes: of.QuotaBytes,
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		if out.Revision, err = tx.Revision(); err != nil {
 			return err
 		}
@@ -37,18 +37,18 @@ func (s *Service) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *
 	if err != nil || in.GetFqdn() == "" {
 		return out, err
 	}
-	return out, s.nameStatus(ctx, in.GetFqdn(), out)
+	return out, c.nameStatus(in.GetFqdn(), out)
 }
 
-func (s *Service) nameStatus(ctx context.Context, fqdn string, out *pb.ServerStatus) error {
+func (c *call) nameStatus(fqdn string, out *pb.ServerStatus) error {
 	name, err := ownerName("fqdn", fqdn)
 	if err != nil {
 		return err
 	}
 	var q question
 	var servers []server
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
-		if q, servers, err = s.questionAbout(tx, name); err != nil {
+	err = c.read(func(tx *store.Tx) error {
+		if q, servers, err = c.s.questionAbout(tx, name); err != nil {
 			return err
 		}
 		if out.RecordSets, err = recordSets(tx, name); err != nil {
@@ -63,7 +63,7 @@ func (s *Service) nameStatus(ctx context.Context, fqdn string, out *pb.ServerSta
 		return nil
 	})
 	if err == nil {
-		out.NameServers = askAll(ctx, servers, q, false)
+		out.NameServers = askAll(c.ctx, servers, q, false)
 	}
 	return err
 }

@@ -25,7 +25,7 @@ func (s *Service) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[p
 	if err != nil {
 		return err
 	}
-	now, err := s.startOf(c.ctx, in)
+	now, err := startOf(c, in)
 	if err != nil {
 		return err
 	}
@@ -49,13 +49,13 @@ func (s *Service) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[p
 // do.
 func (s *Service) EndStreams() { s.feed.stop() }
 
-// startOf is etcd's revision now. It refuses a revision to start from that is not
-// there yet.
-func (s *Service) startOf(ctx context.Context, in *pb.WatchRequest) (now int64, err error) {
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
-		now, err = tx.Revision()
-		return err
-	})
+// startOf is etcd's revision now, at which the caller's credential holds. It refuses
+// a revision to start from that is not there yet.
+func startOf(c *call, in *pb.WatchRequest) (now int64, err error) {
+	if now, err = c.s.store.Revision(c.ctx); err != nil {
+		return 0, err
+	}
+	err = c.read(func(*store.Tx) error { return nil })
 	if err == nil && in.GetFromRevision() > now {
 		err = model.E(model.Invalid, "watch", "").In("from_revision").
 			Because("etcd is at revision " + strconv.FormatInt(now, 10) + " only; it may have been restored from a backup").

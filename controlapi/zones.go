@@ -23,7 +23,7 @@ func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Z
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		z, err := tx.Zone(name)
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 		}
 	}
 	size := pageSize(in.GetPageSize())
-	err = s.store.Read(ctx, func(tx *store.Tx) error {
+	err = c.read(func(tx *store.Tx) error {
 		zones, err := tx.Zones(model.Name(after), size+1)
 		if err != nil {
 			return err

@@ -148,10 +148,19 @@ func compacted(after, oldest int64) error {
 		Hint("read the state anew and follow from now on")
 }
 
+// Revision is etcd's now.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
+	resp, err := s.get(ctx, callTimeout, s.keys.schema(), clientv3.WithKeysOnly())
+	if err != nil {
+		return 0, translate(err, "read state", "")
+	}
+	return resp.Header.Revision, nil
+}
+
 // ReadAt gives a look at the state as it was at a revision. Errors of looking:
 // Compacted when etcd no longer keeps it.
 func (s *Store) ReadAt(ctx context.Context, rev int64, look func(*Tx) error) error {
-	tx := s.newTx(ctx)
+	tx := s.newTx(ctx, nil) // a copy holds one revision only
 	tx.writes, tx.rev = nil, rev
 	err := look(tx)
 	if errors.Is(err, rpctypes.ErrCompacted) || errors.Is(rpctypes.Error(err), rpctypes.ErrCompacted) {

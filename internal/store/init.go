@@ -20,7 +20,7 @@ func (s *Store) MasterKeyID(ctx context.Context) (string, error) {
 }
 
 func (s *Store) masterKeyRecord(ctx context.Context) (*storepb.MasterKey, error) {
-	tx := s.newTx(ctx)
+	tx := s.newTx(ctx, nil)
 	kvs, err := tx.get(s.keys.masterKey())
 	if err != nil || kvs[0] == nil {
 		return nil, err

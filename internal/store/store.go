@@ -46,6 +46,7 @@ type Store struct {
 	log     *slog.Logger
 	master  atomic.Pointer[MasterKey] // nil until UseMasterKey
 	audited atomic.Pointer[auditMark] // nil until sweepAudit
+	copy    atomic.Pointer[kept]      // nil until KeepCopy
 }
 
 // Open makes a Store without waiting for etcd, which need not be there yet. Errors

@@ -11,8 +11,8 @@ import (
 	"signpost/internal/model"
 )
 
-// kept is the audit records that there are, the oldest first.
-func kept(t *testing.T, s *Store) (out []string, size int) {
+// leftOver is the audit records that there are, the oldest first.
+func leftOver(t *testing.T, s *Store) (out []string, size int) {
 	t.Helper()
 	resp, err := s.client.Get(t.Context(), s.keys.audits(), clientv3.WithPrefix())
 	if err != nil {
@@ -53,7 +53,7 @@ func TestTheAuditIsBounded(t *testing.T) {
 		ago(time.Hour-time.Duration(i)*time.Second, "host.update", "a.example.org.")
 	}
 	sweep(now, 1+150-16)
-	got, size := kept(t, s)
+	got, size := leftOver(t, s)
 	if len(got) != 1+16+16+16 || !slices.Contains(got, fmt.Sprint(now.Add(-time.Hour-time.Second).Unix(), " host.set-addresses a.example.org.")) {
 		t.Errorf("%d records: %q", len(got), got)
 	}
@@ -68,7 +68,7 @@ func TestTheAuditIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rest, now2 := kept(t, s)
+	rest, now2 := leftOver(t, s)
 	if !slices.Equal(rest, got[n:]) || now2 > size/2 || now2 < size/2-200 {
 		t.Errorf("%d octets of %d are left; the first is %s", now2, size, rest[0])
 	}
@@ -77,7 +77,7 @@ func TestTheAuditIsBounded(t *testing.T) {
 	if n, err := s.trimAudit(t.Context(), "", 0); n != 0 || err != nil {
 		t.Error(n, err)
 	}
-	if last, _ := kept(t, s); !slices.Equal(last, got[len(got)-1:]) {
+	if last, _ := leftOver(t, s); !slices.Equal(last, got[len(got)-1:]) {
 		t.Errorf("%q", last)
 	}
 }

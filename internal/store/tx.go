@@ -3,7 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
-	"math/rand/v2"
+	"errors"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// attempts is how often a change that lost to another is decided again.
-	attempts = 30
 	// maxOps is etcd's default --max-txn-ops.
 	maxOps = 128
 	// callTimeout bounds one read or commit, so that a caller learns of a lost
@@ -33,6 +31,7 @@ type Tx struct {
 	ctx    context.Context
 	s      *Store
 	rev    int64
+	world  *world                      // where kept keys are read; nil: in etcd
 	seen   map[string]*mvccpb.KeyValue // nil: read and absent
 	exact  map[string]bool             // of seen: to be compared one by one
 	ranges []span
@@ -41,58 +40,10 @@ type Tx struct {
 	audits []model.AuditRecord
 	result string // the key under which the call's result is kept, if it is
 	zones  map[model.Name]bool
+	bad    error // something was to be written that nobody could read
 }
 
 type span struct{ from, to string }
-
-// Result says what became of an Update.
-type Result struct {
-	Revision int64 // of the change, or that was looked at when nothing changed
-	Changed  bool
-}
-
-// Update calls decide until what it decided is committed: all it read compared,
-// all it writes and its audit records in one transaction, with a put of
-// v1/dns/rev/<zone> for each zone whose answers change. decide must have no effect
-// but through its Tx, for it may be called several times. When it returns an error
-// nothing is written. When it writes nothing, or only what is there already,
-// neither is anything committed.
-//
-// Errors: those of decide; Unavailable when etcd cannot commit or cannot be heard
-// now (the change may then have been made all the same); Aborted when others kept
-// changing what it decides on; Exhausted when the change is too large for one
-// transaction or etcd is full.
-func (s *Store) Update(ctx context.Context, decide func(*Tx) error) (Result, error) {
-	for i := range attempts {
-		tx := s.newTx(ctx)
-		if err := decide(tx); err != nil {
-			return Result{}, err
-		}
-		res, won, err := tx.commit()
-		if err != nil || won {
-			return res, err
-		}
-		if err := sleep(ctx, rand.N(time.Duration(i+1)*2*time.Millisecond)); err != nil {
-			return Result{}, translate(err, "change", "")
-		}
-	}
-	return Result{}, model.E(model.Aborted, "change", "").Because("others keep changing the same thing").Hint("try again")
-}
-
-// Read gives a look at the state at one revision, read linearizably. Writes are a
-// bug and panic.
-func (s *Store) Read(ctx context.Context, look func(*Tx) error) error {
-	tx := s.newTx(ctx)
-	tx.writes = nil
-	return look(tx)
-}
-
-func (s *Store) newTx(ctx context.Context) *Tx {
-	return &Tx{
-		ctx: ctx, s: s, seen: map[string]*mvccpb.KeyValue{}, exact: map[string]bool{},
-		writes: map[string][]byte{}, zones: map[model.Name]bool{},
-	}
-}
 
 // Revision is the revision that everything is read at; it reads it when nothing
 // was read yet.
@@ -110,7 +61,9 @@ func (tx *Tx) get(keys ...string) ([]*mvccpb.KeyValue, error) {
 	var ops []clientv3.Op
 	var missing []string
 	for _, k := range keys {
-		if _, ok := tx.seen[k]; !ok {
+		if _, ok := tx.seen[k]; !ok && tx.inWorld(k) {
+			tx.seen[k] = tx.world.find(k)
+		} else if !ok {
 			missing = append(missing, k)
 			ops = append(ops, clientv3.OpGet(k, tx.atRevision()...))
 			tx.seen[k] = nil
@@ -162,6 +115,9 @@ func (tx *Tx) atRevision() []clientv3.OpOption {
 // list reads up to limit keys of [from, to) in key order, or all when limit is 0;
 // from and to are kept for comparing.
 func (tx *Tx) list(from, to string, limit int64, opts ...clientv3.OpOption) ([]*mvccpb.KeyValue, error) {
+	if len(opts) == 0 && tx.inWorld(from) {
+		return tx.listed(from, to, tx.world.list(from, to, limit)), nil
+	}
 	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout*5)
 	defer cancel()
 	opts = append(append(opts, clientv3.WithRange(to), clientv3.WithLimit(limit)), tx.atRevision()...)
@@ -172,12 +128,19 @@ func (tx *Tx) list(from, to string, limit int64, opts ...clientv3.OpOption) ([]*
 	if tx.rev == 0 {
 		tx.rev = resp.Header.Revision
 	}
+	return tx.listed(from, to, resp.Kvs), nil
+}
+
+// listed takes note of what a range held.
+func (tx *Tx) listed(from, to string, kvs []*mvccpb.KeyValue) []*mvccpb.KeyValue {
 	tx.ranges = append(tx.ranges, span{from, to})
-	for _, kv := range resp.Kvs {
+	for _, kv := range kvs {
 		tx.seen[string(kv.Key)] = kv
 	}
-	return resp.Kvs, nil
+	return kvs
 }
+
+func (tx *Tx) inWorld(key string) bool { return tx.world != nil && tx.s.copy.Load().holds(key) }
 
 // put plans a write; nil deletes. Only a key that was read may be written, so that
 // it is compared.
@@ -225,9 +188,15 @@ func (tx *Tx) ops() (ops []clientv3.Op, changed bool) {
 	return ops, true
 }
 
+// writesAny reports whether there is anything to commit.
+func (tx *Tx) writesAny() bool {
+	ops, _ := tx.ops()
+	return len(ops) > 0
+}
+
 func (tx *Tx) commit() (Result, bool, error) {
 	rev, err := tx.Revision()
-	if err != nil {
+	if err = errors.Join(err, tx.bad); err != nil {
 		return Result{}, false, err
 	}
 	ops, changed := tx.ops()
@@ -262,15 +231,4 @@ func (tx *Tx) compares() []clientv3.Cmp {
 		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(r.from), "<", tx.rev+1).WithRange(r.to))
 	}
 	return cmps
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -297,6 +297,24 @@ func TestAnErrorOfDecideWritesNothing(t *testing.T) {
 	}
 }
 
+func TestAZoneThatCannotBeServedIsNotWritten(t *testing.T) {
+	s := freshStore(t)
+	createZone(t, s, exampleOrg)
+	before := revision(t, s)
+	_, err := s.Update(t.Context(), func(tx *Tx) error {
+		z, err := tx.Zone(exampleOrg)
+		if err != nil {
+			return err
+		}
+		z.Apex = nil // no NS
+		tx.PutZone(z)
+		return nil
+	})
+	if model.KindOf(err) != model.Invalid || revision(t, s) != before {
+		t.Errorf("got %v, want Invalid and nothing written", err)
+	}
+}
+
 func revision(t *testing.T, s *Store) (rev int64) {
 	t.Helper()
 	if err := s.Read(t.Context(), func(tx *Tx) (err error) {

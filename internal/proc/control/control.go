@@ -133,6 +133,7 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	s.cancel = cancel
 	s.serve(public, s.api.Handler(), log)
 	s.serve(admin, adminHandler(s.service, metrics), log)
+	s.running.Go(func() { _ = s.store.KeepCopy(running) }) // it ends with running, and only then
 	s.running.Go(func() { sweep(running, s.store, log) })
 	care := newUpkeep(metrics, log, time.Now())
 	s.running.Go(func() { care.run(running, s.store) })

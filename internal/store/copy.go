@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/btree"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// kept is the state in the memory of a control service: every key that decisions
+// rest on, as of one revision, followed from etcd. It is for deciding without asking
+// etcd again and again; what is decided on it is compared when it is committed, and
+// what is only answered waits until it has caught up (catchUp).
+type kept struct {
+	s *Store
+	// now is what there is, nil while it is not known. A *world never changes.
+	now atomic.Pointer[world]
+
+	mu      sync.Mutex
+	moved   chan struct{} // closed and made anew whenever now moves
+	asking  *question     // the linearizable read that is under way
+	waiting *question     // the next one, for those who came too late for it
+	watcher clientv3.Watcher
+	end     context.CancelFunc // ends the watch, so that all is read again
+	asked   time.Time          // when the watch was last asked for progress
+}
+
+// world is the state at one revision.
+type world struct {
+	rev     int64
+	cluster uint64
+	keys    *btree.BTreeG[keptKey]
+}
+
+type keptKey struct {
+	key, value string
+	create     int64
+	mod        int64
+}
+
+func (k keptKey) kv() *mvccpb.KeyValue {
+	return &mvccpb.KeyValue{Key: []byte(k.key), Value: []byte(k.value), CreateRevision: k.create, ModRevision: k.mod}
+}
+
+func keptOf(kv *mvccpb.KeyValue) keptKey {
+	return keptKey{key: string(kv.Key), value: string(kv.Value), create: kv.CreateRevision, mod: kv.ModRevision}
+}
+
+func newWorld(rev int64, cluster uint64) *world {
+	return &world{rev, cluster, btree.NewG(32, func(a, b keptKey) bool { return a.key < b.key })}
+}
+
+// span is what is kept: v1/check/, v1/ctl/ and v1/dns/, which stand together.
+func (k *kept) span() (from, to string) { return k.s.keys.root + "check/", prefixEnd(k.s.keys.dns()) }
+
+// holds reports whether a key is kept. The results of calls are not: there are many,
+// they are looked for once, and each is as large as an answer.
+func (k *kept) holds(key string) bool {
+	from, to := k.span()
+	return key >= from && key < to && !strings.HasPrefix(key, k.s.keys.requests())
+}
+
+func (w *world) find(key string) *mvccpb.KeyValue {
+	if k, ok := w.keys.Get(keptKey{key: key}); ok {
+		return k.kv()
+	}
+	return nil
+}
+
+// list gives up to limit keys of [from, to); 0: all.
+func (w *world) list(from, to string, limit int64) []*mvccpb.KeyValue {
+	var out []*mvccpb.KeyValue
+	w.keys.AscendRange(keptKey{key: from}, keptKey{key: to}, func(k keptKey) bool {
+		out = append(out, k.kv())
+		return limit == 0 || int64(len(out)) < limit
+	})
+	return out
+}
+
+// publish makes w what is known.
+func (k *kept) publish(w *world) {
+	k.now.Store(w)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	close(k.moved)
+	k.moved = make(chan struct{})
+}
+
+// question is one linearizable read of etcd's revision, shared by all who wait.
+type question struct {
+	done chan struct{}
+	rev  int64
+	id   uint64
+	err  error
+}
+
+// catchUp gives the state at a revision that etcd had after catchUp was called, or
+// nil when the copy cannot get there soon: then etcd must be asked itself. Errors are
+// of kind Unavailable: nobody can say what the state is now.
+func (k *kept) catchUp(ctx context.Context) (*world, error) {
+	before := k.now.Load()
+	if before == nil {
+		return nil, nil
+	}
+	rev, cluster, err := k.revision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if rev < before.rev || cluster != before.cluster {
+		k.doubt() // etcd was restored from a backup
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpWithin)
+	defer cancel()
+	soon := time.NewTicker(askEvery)
+	defer soon.Stop()
+	for {
+		k.mu.Lock()
+		moved := k.moved
+		k.mu.Unlock()
+		w := k.now.Load()
+		if w == nil || w.rev >= rev {
+			return w, nil
+		}
+		select {
+		case <-moved:
+		case <-soon.C:
+			k.askProgress(ctx)
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+}
+
+// askProgress asks the watch how far it is, for those who wait longer than an event
+// takes: what made the revision may be nothing that is kept.
+func (k *kept) askProgress(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.watcher == nil || time.Since(k.asked) < askEvery {
+		return
+	}
+	k.asked = time.Now()
+	// The stream is found by its metadata. An error ends the watch, which is heard of.
+	_ = k.watcher.RequestProgress(clientv3.WithRequireLeader(ctx))
+}
+
+// revision reads etcd's revision. All who come while one read is under way share the
+// next, which begins after they came.
+func (k *kept) revision(ctx context.Context) (int64, uint64, error) {
+	k.mu.Lock()
+	q := k.waiting
+	if q == nil {
+		q = &question{done: make(chan struct{})}
+		k.waiting = q
+		if k.asking == nil {
+			k.askLocked()
+		}
+	}
+	k.mu.Unlock()
+	select {
+	case <-q.done:
+		return q.rev, q.id, q.err
+	case <-ctx.Done():
+		return 0, 0, translate(ctx.Err(), "read state", "")
+	}
+}
+
+// askLocked starts the question that is waiting.
+func (k *kept) askLocked() {
+	q := k.waiting
+	k.asking, k.waiting = q, nil
+	go func() {
+		ctx, cancel := context.WithTimeout(k.s.client.Ctx(), callTimeout)
+		defer cancel()
+		resp, err := k.s.client.Get(ctx, k.s.keys.revAll(), clientv3.WithKeysOnly())
+		if err != nil {
+			q.err = translate(err, "read state", "")
+		} else {
+			q.rev, q.id = resp.Header.Revision, resp.Header.ClusterId
+		}
+		k.mu.Lock()
+		k.asking = nil
+		if k.waiting != nil {
+			k.askLocked()
+		}
+		k.mu.Unlock()
+		close(q.done)
+	}()
+}
+
+// copied is the copy as it is; nil when there is none at hand.
+func (s *Store) copied() *world {
+	if k := s.copy.Load(); k != nil {
+		return k.now.Load()
+	}
+	return nil
+}
+
+// caughtUp is the copy at a revision that etcd had after the call; nil when etcd must
+// be asked itself. Errors are of kind Unavailable.
+func (s *Store) caughtUp(ctx context.Context) (*world, error) {
+	if k := s.copy.Load(); k != nil {
+		return k.catchUp(ctx)
+	}
+	return nil, nil
+}
