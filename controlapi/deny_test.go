@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"signpost/internal/access"
@@ -47,6 +48,8 @@ var refused = map[string]struct {
 	"GetRecordSet":    {&pb.GetRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "A"}, un, gone, denied},
 	"SetRecordSet":    {&pb.SetRecordSetRequest{Fqdn: "_acme-challenge.mine.vo.example.org", Type: "TXT", Rdata: []string{"x"}}, un, gone, codes.OK},
 	"DeleteRecordSet": {&pb.DeleteRecordSetRequest{Fqdn: "_acme-challenge.mine.vo.example.org", Type: "TXT"}, un, gone, codes.OK},
+
+	"Watch": {&pb.WatchRequest{Fqdn: "mine.vo.example.org"}, un, denied, codes.OK},
 
 	"ListAuditRecords": {&pb.ListAuditRecordsRequest{}, un, denied, denied},
 	"GetStatus":        {&pb.GetStatusRequest{}, un, denied, denied},
@@ -110,17 +113,25 @@ func TestNobodyMayDoAnything(t *testing.T) {
 }
 
 func eachMethod(t *testing.T, f func(*testing.T, protoreflect.MethodDescriptor)) {
-	services := pb.File_signpost_v1_signpost_proto.Services()
-	for i := range services.Len() {
-		methods := services.Get(i).Methods()
-		for j := range methods.Len() {
-			t.Run(string(methods.Get(j).Name()), func(t *testing.T) { f(t, methods.Get(j)) })
+	protoregistry.GlobalFiles.RangeFilesByPackage("signpost.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				t.Run(string(methods.Get(j).Name()), func(t *testing.T) { f(t, methods.Get(j)) })
+			}
 		}
-	}
+		return true
+	})
 }
+
+// endless is the methods whose answer never ends: the first message says that they
+// are not refused.
+var endless = map[protoreflect.Name]bool{"Watch": true}
 
 // invoke makes a call whatever its kind and drains its answer.
 func (s *server) invoke(ctx context.Context, m protoreflect.MethodDescriptor, in proto.Message) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	method := "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
 	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 	if err != nil {
@@ -133,7 +144,7 @@ func (s *server) invoke(ctx context.Context, m protoreflect.MethodDescriptor, in
 		return err
 	}
 	for {
-		if err := stream.RecvMsg(dynamicpb.NewMessage(m.Output())); err == io.EOF {
+		if err := stream.RecvMsg(dynamicpb.NewMessage(m.Output())); err == io.EOF || err == nil && endless[m.Name()] {
 			return nil
 		} else if err != nil {
 			return err

@@ -1,7 +1,6 @@
 package controlapi_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -52,6 +51,7 @@ var prefixes atomic.Int64
 // server is a control service on a real socket, with an admin's clients.
 type server struct {
 	t       testing.TB
+	prefix  string
 	store   *store.Store
 	service *controlapi.Service
 	url     string
@@ -70,9 +70,30 @@ type server struct {
 
 func start(t testing.TB, change ...func(*controlapi.Config)) *server {
 	t.Helper()
-	s := &server{t: t, metrics: prometheus.NewRegistry(), log: &logBuffer{}, clock: &clock{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}}
-	s.store = openStore(t, fmt.Sprintf("/test-%d", prefixes.Add(1)))
+	s := newServer(t, fmt.Sprintf("/test-%d", prefixes.Add(1)))
 	s.token = setUp(t, s.store)
+	return s.serve(change...)
+}
+
+// again is another control service on the same state.
+func (s *server) again(change ...func(*controlapi.Config)) *server {
+	s.t.Helper()
+	next := newServer(s.t, s.prefix)
+	next.token = s.token
+	return next.serve(change...)
+}
+
+func newServer(t testing.TB, prefix string) *server {
+	t.Helper()
+	return &server{
+		t: t, prefix: prefix, store: openStore(t, prefix), metrics: prometheus.NewRegistry(), log: &logBuffer{},
+		clock: &clock{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)},
+	}
+}
+
+func (s *server) serve(change ...func(*controlapi.Config)) *server {
+	t := s.t
+	t.Helper()
 	c := controlapi.Config{
 		Store: s.store, Version: "test", Now: s.clock.read, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(s.log, nil)),
 	}
@@ -147,41 +168,6 @@ func listen(t testing.TB, service *controlapi.Service) string {
 	go h.Serve(l)
 	t.Cleanup(func() { h.Close(); sv.Close() })
 	return l.Addr().String()
-}
-
-// clock is a control service's, set by the test.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) read() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // with is a context with metadata; as and admin are contexts of callers.

@@ -44,30 +44,34 @@ func (s *Service) GetRecordSet(ctx context.Context, in *pb.GetRecordSetRequest) 
 		return nil, err
 	}
 	err = c.read(func(tx *store.Tx) error {
-		if t == dns.TypeDS {
-			at, err := readPlace(tx, name, t)
-			if err != nil {
-				return err
-			}
-			if set, ok := model.FindRRset(at.sets(), t); ok {
-				out = at.message(set)
-				return nil
-			}
-			return noSet(name, t)
-		}
-		sets, err := recordSets(tx, name)
-		if err != nil {
-			return err
-		}
-		for _, set := range sets {
-			if set.Type == model.TypeName(t) {
-				out = set
-				return nil
-			}
-		}
-		return noSet(name, t)
+		out, err = recordSet(tx, name, t)
+		return err
 	})
 	return out, err
+}
+
+// recordSet is one record set of a name, as it is answered. Errors: NotFound.
+func recordSet(tx *store.Tx, name model.Name, t uint16) (*pb.RecordSet, error) {
+	if t == dns.TypeDS {
+		at, err := readPlace(tx, name, t)
+		if err != nil {
+			return nil, err
+		}
+		if set, ok := model.FindRRset(at.sets(), t); ok {
+			return at.message(set), nil
+		}
+		return nil, noSet(name, t)
+	}
+	sets, err := recordSets(tx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range sets {
+		if set.Type == model.TypeName(t) {
+			return set, nil
+		}
+	}
+	return nil, noSet(name, t)
 }
 
 func noSet(name model.Name, t uint16) error {

@@ -27,6 +27,7 @@ type Config struct {
 	Now         func() time.Time      // nil: time.Now
 	Log         *slog.Logger          // nil: none
 	Metrics     prometheus.Registerer // nil: none
+	Heartbeat   time.Duration         // the longest silence of a stream of changes; 0: 10 s
 }
 
 // Service implements every service of the API. Its methods may be called
@@ -39,6 +40,7 @@ type Service struct {
 	pb.UnimplementedRecordServiceServer
 	pb.UnimplementedAuditServiceServer
 	pb.UnimplementedServerServiceServer
+	pb.UnimplementedWatchServiceServer
 
 	store       *store.Store
 	version     string
@@ -47,12 +49,17 @@ type Service struct {
 	log         *slog.Logger
 	validator   protovalidate.Validator
 	metrics     metrics
+	heartbeat   time.Duration
+	feed        *feed
 }
 
 // New makes a Service. Errors: Invalid for a name server that is not HOST:PORT.
 func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = heartbeat
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -68,10 +75,12 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, model.E(model.Internal, "start control service", "").From(err)
 	}
-	return &Service{
+	s := &Service{
 		store: c.Store, version: c.Version, nameServers: c.NameServers,
-		now: c.Now, log: c.Log, validator: v, metrics: m,
-	}, nil
+		now: c.Now, log: c.Log, validator: v, metrics: m, heartbeat: c.Heartbeat,
+	}
+	s.feed = newFeed(s)
+	return s, nil
 }
 
 // Ready says whether etcd answers a linearizable read now.

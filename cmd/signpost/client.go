@@ -35,6 +35,7 @@ type service struct {
 	pb.RecordServiceClient
 	pb.AuditServiceClient
 	pb.ServerServiceClient
+	pb.WatchServiceClient
 
 	url   string
 	token string
@@ -117,6 +118,7 @@ func (c *cli) dial() (*service, error) {
 	s.RecordServiceClient = pb.NewRecordServiceClient(s.conn)
 	s.AuditServiceClient = pb.NewAuditServiceClient(s.conn)
 	s.ServerServiceClient = pb.NewServerServiceClient(s.conn)
+	s.WatchServiceClient = pb.NewWatchServiceClient(s.conn)
 	return s, nil
 }
 
@@ -158,8 +160,8 @@ func (c *cli) trust() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), nil
 }
 
-// callContext is the context of the command's call: its deadline, the token and
-// what the flags of a change say.
+// callContext is the context of the command's call: its deadline, unless it is to
+// follow, the token and what the flags of a change say.
 func (s *service) callContext(cmd *cobra.Command) (context.Context, context.CancelFunc, error) {
 	md := metadata.MD{}
 	if s.token != "" {
@@ -177,6 +179,10 @@ func (s *service) callContext(cmd *cobra.Command) (context.Context, context.Canc
 	}
 	if f := cmd.Flags().Lookup(requestIDFlag); f != nil && f.Changed {
 		md.Set("request-id", f.Value.String())
+	}
+	if f := cmd.Flags().Lookup(followFlag); f != nil && f.Value.String() == "true" {
+		ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(cmd.Context(), md))
+		return ctx, cancel, nil
 	}
 	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(cmd.Context(), md), timeout)
 	return ctx, cancel, nil

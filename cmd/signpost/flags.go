@@ -128,6 +128,7 @@ func (c *choice) Set(s string) error {
 
 // Names of the flags that every change has; callContext reads them.
 const (
+	followFlag    = "follow"
 	waitFlag      = "wait"
 	requestIDFlag = "request-id"
 )

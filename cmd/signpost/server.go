@@ -97,33 +97,31 @@ func (c *cli) whoami() *cobra.Command {
 func (c *cli) audit() *cobra.Command {
 	in := &pb.ListAuditRecordsRequest{}
 	var limit int
+	var follow bool
 	cmd := &cobra.Command{
 		Use: "audit", Short: "Show who changed what, the newest first", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
-		Example: "  signpost audit --host www.fedcloud.test",
+		Long: `Show who changed what, the newest first. With --follow the newest are last, what
+comes is printed as it comes, with -o json as one line each, and --host shows changes
+of names below it too; when the service goes away, it goes on where it was.`,
+		Example: "  signpost audit --host www.fedcloud.test\n  signpost audit --follow -n 10",
 	}
 	f := cmd.Flags()
 	f.StringVar(&in.Fqdn, "host", "", "only changes of this name")
 	f.StringVar(&in.Zone, "zone", "", "only changes in this zone")
 	f.IntVarP(&limit, "limit", "n", 50, "how many at most; 0 is all")
+	f.BoolVarP(&follow, followFlag, "f", false, "go on with what comes, until interrupted")
 	_ = cmd.RegisterFlagCompletionFunc("host", c.hostNames)
 	_ = cmd.RegisterFlagCompletionFunc("zone", c.zoneNames)
 	cmd.RunE = c.does(func(ctx context.Context, s *service, _ []string) error {
 		if limit < 0 {
 			return badUsage("--limit: it must not be less than 0")
 		}
-		all := &pb.ListAuditRecordsResponse{}
-		for more := true; more; {
-			in.PageSize = pageSize
-			if limit > 0 {
-				in.PageSize = int32(min(pageSize, limit-len(all.Records)))
-			}
-			page, err := s.ListAuditRecords(ctx, in)
-			if err != nil {
-				return err
-			}
-			all.Records = append(all.Records, page.GetRecords()...)
-			in.PageToken = page.GetNextPageToken()
-			more = in.PageToken != "" && (limit == 0 || len(all.Records) < limit)
+		if follow {
+			return c.followAudit(ctx, s, in, limit)
+		}
+		all, err := listAudit(ctx, s, in, limit)
+		if err != nil {
+			return err
 		}
 		if c.json() {
 			return c.printJSON(all)
@@ -131,6 +129,25 @@ func (c *cli) audit() *cobra.Command {
 		return table(c.out, c.titled(auditRows(all.GetRecords())))
 	})
 	return cmd
+}
+
+// listAudit reads the newest records, at most limit; 0 is all.
+func listAudit(ctx context.Context, s *service, in *pb.ListAuditRecordsRequest, limit int) (*pb.ListAuditRecordsResponse, error) {
+	all := &pb.ListAuditRecordsResponse{}
+	for more := true; more; {
+		in.PageSize = pageSize
+		if limit > 0 {
+			in.PageSize = int32(min(pageSize, limit-len(all.Records)))
+		}
+		page, err := s.ListAuditRecords(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		all.Records = append(all.Records, page.GetRecords()...)
+		in.PageToken = page.GetNextPageToken()
+		more = in.PageToken != "" && (limit == 0 || len(all.Records) < limit)
+	}
+	return all, nil
 }
 
 func auditRows(records []*pb.AuditRecord) [][]string {

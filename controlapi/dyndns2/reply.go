@@ -50,6 +50,7 @@ var words = map[model.Kind]verdict{
 	model.Precondition:    {http.StatusOK, wordDNSError},
 	model.Exhausted:       ourFault,
 	model.Unavailable:     ourFault,
+	model.Compacted:       ourFault, // only streams fail with it
 }
 
 func (v verdict) reply() reply { return reply{status: v.status, lines: []string{v.word}} }

@@ -33,6 +33,7 @@ var translations = map[model.Kind]struct {
 	model.Precondition:    {codes.FailedPrecondition, http.StatusBadRequest, "PRECONDITION"},
 	model.Exhausted:       {codes.ResourceExhausted, http.StatusTooManyRequests, "EXHAUSTED"},
 	model.Unavailable:     {codes.Unavailable, http.StatusServiceUnavailable, "UNAVAILABLE"},
+	model.Compacted:       {codes.OutOfRange, http.StatusGone, "COMPACTED"},
 }
 
 // errorDomain is where the reasons in google.rpc.ErrorInfo come from.

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"signpost/controlapi"
 	"signpost/internal/model"
@@ -46,6 +48,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	pb.RegisterRecordServiceServer(g, s.service)
 	pb.RegisterAuditServiceServer(g, s.service)
 	pb.RegisterServerServiceServer(g, s.service)
+	pb.RegisterWatchServiceServer(g, s.service)
 	grpc_health_v1.RegisterHealthServer(g, &health{ready: s.service.Ready})
 	reflection.Register(g)
 	return g
@@ -149,7 +152,7 @@ type health struct {
 }
 
 func (h *health) Check(ctx context.Context, in *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
-	if n := in.GetService(); n != "" && pb.File_signpost_v1_signpost_proto.Services().ByName(nameOf(n)) == nil {
+	if n := in.GetService(); n != "" && !isService(n) {
 		return nil, status.Error(codes.NotFound, "there is no such service")
 	}
 	answer := &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}
@@ -157,4 +160,10 @@ func (h *health) Check(ctx context.Context, in *grpc_health_v1.HealthCheckReques
 		answer.Status = grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	}
 	return answer, nil
+}
+
+func isService(full string) bool {
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(full))
+	_, is := d.(protoreflect.ServiceDescriptor)
+	return err == nil && is
 }

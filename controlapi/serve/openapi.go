@@ -11,10 +11,14 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
-// What the generator does not know: the paths whose body is a zone file.
-//
-//go:embed zonefile.openapi.json
-var zoneFileParts []byte
+// What the generator does not know: the paths whose body is a zone file, and the
+// stream of changes.
+var (
+	//go:embed zonefile.openapi.json
+	zoneFileParts []byte
+	//go:embed watch.openapi.json
+	watchParts []byte
+)
 
 // document is the whole description.
 var document = sync.OnceValues(func() ([]byte, error) {
@@ -25,18 +29,20 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		Components map[string]map[string]any `json:"components"`
 		Tags       any                       `json:"tags"`
 	}
-	var more struct {
-		Paths   map[string]any `json:"paths"`
-		Schemas map[string]any `json:"schemas"`
-	}
 	if err := json.Unmarshal(pb.OpenAPI, &doc); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(zoneFileParts, &more); err != nil {
-		return nil, err
+	for _, parts := range [][]byte{zoneFileParts, watchParts} {
+		var more struct {
+			Paths   map[string]any `json:"paths"`
+			Schemas map[string]any `json:"schemas"`
+		}
+		if err := json.Unmarshal(parts, &more); err != nil {
+			return nil, err
+		}
+		maps.Copy(doc.Paths, more.Paths)
+		maps.Copy(doc.Components["schemas"], more.Schemas)
 	}
-	maps.Copy(doc.Paths, more.Paths)
-	maps.Copy(doc.Components["schemas"], more.Schemas)
 	return json.MarshalIndent(doc, "", "  ")
 })
 

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "signpost/proto/signpost/v1"
 )
@@ -66,6 +65,9 @@ func (s *Server) rest() (http.Handler, error) {
 		return nil, err
 	}
 	if err := mux.HandlePath(http.MethodGet, "/v1/zones/{name}:export", s.exportZone); err != nil {
+		return nil, err
+	}
+	if err := mux.HandlePath(http.MethodGet, "/v1/watch", s.watch); err != nil {
 		return nil, err
 	}
 	return limitBody(wellFormed(mux)), nil
@@ -130,5 +132,3 @@ func writeError(w http.ResponseWriter, code int, err error) {
 	w.WriteHeader(code)
 	fmt.Fprintf(w, "%s\n", body)
 }
-
-func nameOf(full string) protoreflect.Name { return protoreflect.FullName(full).Name() }

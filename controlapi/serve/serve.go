@@ -16,6 +16,7 @@ import (
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
 	"signpost/internal/model"
+	pb "signpost/proto/signpost/v1"
 )
 
 // Config is what a Server works with.
@@ -102,6 +103,9 @@ func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.H
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+			if r.URL.Path == pb.WatchService_Watch_FullMethodName {
+				w = &stallGuard{w}
+			}
 			s.grpc.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			rest.ServeHTTP(w, r) // not through the mux, which would clean paths that hold names

@@ -68,6 +68,7 @@ const (
 	AuditRead    Action = "audit.read"
 	StatusRead   Action = "status.read"
 	WhoAmI       Action = "whoami"
+	Watch        Action = "watch"
 )
 
 // Actions lists them all, for tables that must have a row for each.
@@ -75,7 +76,7 @@ func Actions() []Action {
 	return []Action{
 		ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneImport, ZoneExport,
 		HostCreate, HostRead, HostList, HostUpdate, HostDelete, SetAddresses, RotateSecret,
-		RecordRead, RecordSet, RecordDelete, AuditRead, StatusRead, WhoAmI,
+		RecordRead, RecordSet, RecordDelete, AuditRead, StatusRead, WhoAmI, Watch,
 	}
 }
 
@@ -95,10 +96,14 @@ const challenge = "_acme-challenge"
 //	any        whoami                        any                          yes
 //	nobody     any                           any                          Unauthenticated
 //	admin      any                           any                          yes
-//	host       host.read, host.set-addresses its own host                 yes
+//	host       watch, host.read,             its own host                 yes
+//	           host.set-addresses
 //	host       record.set, record.delete     TXT at _acme-challenge.HOST  yes
 //	host       any about one host or record  not its host, nor below it   NotFound
 //	host       any                           any                          Denied
+//
+// A change feed is opened with watch at the name that it is about, and each event
+// in it is decided by the action that reads what it shows.
 //
 // What is there for others is NotFound, so that a secret is no way to find out
 // which names exist.
@@ -111,7 +116,7 @@ func Decide(p Principal, a Action, r Resource) error {
 			Because("no credential was shown").Hint("send Authorization: Bearer TOKEN, or Basic HOST:SECRET")
 	case p.Kind == Admin:
 		return nil
-	case (a == HostRead || a == SetAddresses) && r.Name == p.Host:
+	case (a == Watch || a == HostRead || a == SetAddresses) && r.Name == p.Host:
 		return nil
 	case (a == RecordSet || a == RecordDelete) && r.Type == dns.TypeTXT && isChallengeOf(r.Name, p.Host):
 		return nil
@@ -119,7 +124,7 @@ func Decide(p Principal, a Action, r Resource) error {
 		return model.E(model.NotFound, string(a), r.Name.Text()).Because("there is no such name, or it is not yours")
 	}
 	return model.E(model.Denied, string(a), r.Name.Text()).
-		Because("a host's secret sets the addresses of its host and TXT at " + challenge + " below it, nothing else").
+		Because("a host's secret reads and watches its host, sets its addresses and TXT at " + challenge + " below it, nothing else").
 		Hint("use a token that may")
 }
 

@@ -60,7 +60,8 @@ func TestDecide(t *testing.T) {
 			check(t, admin, a, Resource{}, yes)
 		}
 	})
-	t.Run("host host.read, host.set-addresses its own host: yes", func(t *testing.T) {
+	t.Run("host watch, host.read, host.set-addresses its own host: yes", func(t *testing.T) {
+		check(t, secret, Watch, Resource{Name: host}, yes)
 		check(t, secret, HostRead, Resource{Name: host}, yes)
 		check(t, secret, SetAddresses, Resource{Name: host}, yes)
 	})
@@ -85,7 +86,7 @@ func TestDecide(t *testing.T) {
 		check(t, secret, RecordSet, Resource{Name: challenge, Type: dns.TypeA}, model.Denied)
 		check(t, secret, RecordDelete, Resource{Name: challenge}, model.Denied)
 		check(t, secret, RecordSet, Resource{Name: name(t, "_acme-challenge.x.www.vo.example.org"), Type: dns.TypeTXT}, model.Denied)
-		for _, a := range []Action{ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneImport, ZoneExport, HostCreate, HostList, AuditRead, StatusRead} {
+		for _, a := range []Action{ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneImport, ZoneExport, HostCreate, HostList, AuditRead, StatusRead, Watch} {
 			check(t, secret, a, Resource{Name: name(t, "vo.example.org")}, model.Denied)
 		}
 	})

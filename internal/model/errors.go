@@ -21,10 +21,11 @@ const (
 	Precondition                // the state forbids it until something else is done
 	Exhausted                   // a limit or a quota is reached
 	Unavailable                 // we cannot commit or cannot know now; try again
+	Compacted                   // the history that was asked for is no longer kept
 	kinds                       // how many there are
 )
 
-var kindNames = [kinds]string{"internal error", "invalid", "not found", "already exists", "not authenticated", "not allowed", "changed meanwhile", "not possible now", "limit reached", "unavailable"}
+var kindNames = [kinds]string{"internal error", "invalid", "not found", "already exists", "not authenticated", "not allowed", "changed meanwhile", "not possible now", "limit reached", "unavailable", "no longer kept"}
 
 // String is the kind in words.
 func (k Kind) String() string {

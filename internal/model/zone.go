@@ -158,8 +158,8 @@ type AuditRecord struct {
 	RequestID string // joins the log lines of one request
 	Action    string // access's word: "host.create"
 	Zone      Name
-	Name      Name // empty for a change of the zone itself
-	Detail    string
+	Name      Name   // empty for a change of the zone itself
+	Detail    string // of record.set and record.delete: the type
 	Before    string // human-readable; never a secret
 	After     string
 }

@@ -41,11 +41,12 @@ type Config struct {
 
 // Store is the state in etcd. It is safe for concurrent use.
 type Store struct {
-	client *clientv3.Client
-	keys   keys
-	log    *slog.Logger
-	master atomic.Pointer[MasterKey] // nil until UseMasterKey
-	copy   atomic.Pointer[kept]      // nil until KeepCopy
+	client  *clientv3.Client
+	keys    keys
+	log     *slog.Logger
+	master  atomic.Pointer[MasterKey] // nil until UseMasterKey
+	audited atomic.Pointer[auditMark] // nil until sweepAudit
+	copy    atomic.Pointer[kept]      // nil until KeepCopy
 }
 
 // Open makes a Store without waiting for etcd, which need not be there yet. Errors

@@ -12,7 +12,7 @@ import (
 
 // Sweep removes what nothing refers to any more, in chunks: names of dead
 // generations, control values of dead incarnations, results of calls older than
-// their time. No answer depends on any of it, so no serial moves. It reports how
+// their time, audit records over their bounds. No answer depends on any of it, so no serial moves. It reports how
 // many keys it removed. Several may sweep at once.
 //
 // A generation of a zone is dead when it is older than the one in use, or, where
@@ -20,7 +20,7 @@ import (
 // loaded is younger than both.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	removed := 0
-	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepRequests} {
+	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepRequests, s.sweepAudit} {
 		n, err := part(ctx, now)
 		removed += n
 		if err != nil {
@@ -119,18 +119,23 @@ func (s *Store) removeAll(ctx context.Context, prefix string) (int, error) {
 		if err != nil || len(keys) == 0 {
 			return removed, err
 		}
-		ops := make([]clientv3.Op, len(keys))
-		for i, k := range keys {
-			ops[i] = clientv3.OpDelete(k)
-		}
-		cctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
-		_, err = s.client.Txn(cctx).Then(ops...).Commit()
-		cancel()
-		if err != nil {
-			return removed, translate(err, "sweep", "")
+		if err := s.removeKeys(ctx, keys); err != nil {
+			return removed, err
 		}
 		removed += len(keys)
 	}
+}
+
+// removeKeys removes at most a chunk of keys in one transaction.
+func (s *Store) removeKeys(ctx context.Context, keys []string) error {
+	ops := make([]clientv3.Op, len(keys))
+	for i, k := range keys {
+		ops[i] = clientv3.OpDelete(k)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
+	defer cancel()
+	_, err := s.client.Txn(ctx).Then(ops...).Commit()
+	return translate(err, "sweep", "")
 }
 
 func (s *Store) sweepRequests(ctx context.Context, now time.Time) (int, error) {

@@ -136,6 +136,8 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	s.serve(admin, adminHandler(s.service, metrics, log), log)
 	s.running.Go(func() { _ = s.store.KeepCopy(running) }) // it ends with running, and only then
 	s.running.Go(func() { sweep(running, s.store, log) })
+	care := newUpkeep(metrics, log, time.Now())
+	s.running.Go(func() { care.run(running, s.store) })
 	return nil
 }
 
@@ -233,6 +235,9 @@ func (s *Server) Close() error {
 	var errs []error
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	if s.service != nil {
+		s.service.EndStreams()
+	}
 	for _, srv := range s.servers {
 		if err := srv.Shutdown(ctx); err != nil {
 			errs = append(errs, srv.Close())

@@ -1,0 +1,203 @@
+package controlapi
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// The kinds of events, and what they say became of a thing.
+const (
+	kindZone   = "zone"
+	kindHost   = "host"
+	kindRecord = "record"
+	kindAudit  = "audit"
+
+	wasCreated = "created"
+	wasChanged = "changed"
+	wasDeleted = "deleted"
+)
+
+// batch is the changes of one revision.
+type batch struct {
+	rev     int64
+	changes []*changed
+}
+
+// changed is one change: an audit record, and what it says.
+type changed struct {
+	record *model.AuditRecord
+	kind   string // "" when it is of nothing that the feed shows
+	what   string
+	rrtype uint16    // of a record set
+	event  *pb.Event // nil: not made yet; the same for all who see it
+}
+
+func newBatch(rev int64, records []*model.AuditRecord) *batch {
+	b := &batch{rev: rev}
+	for _, r := range records {
+		b.changes = append(b.changes, newChanged(r))
+	}
+	return b
+}
+
+// shown is what the feed shows of each action; one without a row is in the audit
+// alone.
+var shown = map[access.Action]struct{ kind, what string }{
+	access.ZoneCreate:   {kindZone, wasCreated},
+	access.ZoneUpdate:   {kindZone, wasChanged},
+	access.ZoneImport:   {kindZone, wasChanged}, // or created: event finds out
+	access.ZoneDelete:   {kindZone, wasDeleted},
+	access.HostCreate:   {kindHost, wasCreated},
+	access.HostUpdate:   {kindHost, wasChanged},
+	access.SetAddresses: {kindHost, wasChanged},
+	access.RotateSecret: {kindHost, wasChanged},
+	access.HostDelete:   {kindHost, wasDeleted},
+	access.RecordSet:    {kindRecord, wasChanged}, // or created, when there was none before
+	access.RecordDelete: {kindRecord, wasDeleted},
+}
+
+func newChanged(r *model.AuditRecord) *changed {
+	row := shown[access.Action(r.Action)]
+	c := &changed{record: r, kind: row.kind, what: row.what}
+	if c.kind == kindRecord {
+		c.rrtype, _ = model.ParseType(r.Detail)
+		if c.what == wasChanged && r.Before == "" {
+			c.what = wasCreated
+		}
+	}
+	return c
+}
+
+// name is what was changed.
+func (c *changed) name() model.Name {
+	if c.record.Name != "" {
+		return c.record.Name
+	}
+	return c.record.Zone
+}
+
+func (c *changed) resource() access.Resource {
+	return access.Resource{Name: c.name(), Type: c.rrtype}
+}
+
+// reading is the action that shows what an event of the change shows.
+func (c *changed) reading() access.Action {
+	switch c.kind {
+	case kindHost:
+		return access.HostRead
+	case kindRecord:
+		return access.RecordRead
+	}
+	return access.ZoneRead
+}
+
+// wanted is what a stream is asked for.
+type wanted struct {
+	zone, name model.Name
+	kinds      []string
+}
+
+func newWanted(in *pb.WatchRequest) (w wanted, err error) {
+	w.kinds = in.GetKinds()
+	if in.GetZone() != "" {
+		if w.zone, err = ownerName("zone", in.GetZone()); err != nil {
+			return w, err
+		}
+	}
+	if in.GetFqdn() != "" {
+		w.name, err = ownerName("fqdn", in.GetFqdn())
+	}
+	return w, err
+}
+
+func (w *wanted) kind(k string) bool { return len(w.kinds) == 0 || slices.Contains(w.kinds, k) }
+
+// change says whether the change itself is wanted: also that of something above
+// that takes what is below along.
+func (w *wanted) change(c *changed) bool {
+	if c.kind == "" || !w.kind(c.kind) || w.zone != "" && w.zone != c.record.Zone {
+		return false
+	}
+	takesAlong := c.kind == kindZone || c.kind == kindHost && c.what == wasDeleted
+	return w.name == "" || c.name().In(w.name) || takesAlong && w.name.In(c.name())
+}
+
+// audit says whether the record of the change is wanted.
+func (w *wanted) audit(c *changed) bool {
+	return w.kind(kindAudit) && (w.zone == "" || w.zone == c.record.Zone) &&
+		(w.name == "" || c.name() != "" && c.name().In(w.name))
+}
+
+func auditEvent(r *model.AuditRecord) *pb.Event {
+	m := auditMessage(r)
+	return &pb.Event{
+		Kind: kindAudit, What: wasCreated, Zone: m.Zone, Fqdn: m.Name, Time: m.Time,
+		Now: &pb.Event_AuditRecord{AuditRecord: m},
+	}
+}
+
+// event is the change with what is there since. Errors: Unavailable, and those of
+// ctx; what can never be read is left out.
+func (s *Service) event(ctx context.Context, rev int64, c *changed) (*pb.Event, error) {
+	ev := &pb.Event{Kind: c.kind, What: c.what, Zone: c.record.Zone.Text(), Time: timestamppb.New(c.record.Time)}
+	if c.kind != kindZone {
+		ev.Fqdn = c.name().Text()
+	}
+	if c.kind == kindRecord {
+		ev.Type = c.record.Detail
+	}
+	if c.what == wasDeleted {
+		return ev, nil
+	}
+	err := s.store.ReadAt(ctx, rev, func(tx *store.Tx) error { return c.readNow(tx, ev) })
+	if err == nil && c.record.Action == string(access.ZoneImport) {
+		err = s.store.ReadAt(ctx, rev-1, func(tx *store.Tx) error {
+			_, err := tx.Zone(c.record.Zone)
+			if model.KindOf(err) == model.NotFound && err != nil {
+				ev.What, err = wasCreated, nil
+			}
+			return err
+		})
+	}
+	if err == nil {
+		return ev, nil
+	}
+	if ctx.Err() != nil || model.KindOf(err) == model.Unavailable {
+		return nil, err
+	}
+	s.log.Warn("what a change made cannot be shown", "revision", rev, "name", c.name().Text(), "error", err)
+	return ev, nil
+}
+
+// readNow reads what there is at the change's revision.
+func (c *changed) readNow(tx *store.Tx, ev *pb.Event) error {
+	switch c.kind {
+	case kindZone:
+		z, err := tx.Zone(c.record.Zone)
+		if err != nil {
+			return err
+		}
+		m, err := zoneMessage(tx, z)
+		ev.Now = &pb.Event_ZoneNow{ZoneNow: m}
+		return err
+	case kindHost:
+		z, h, err := findHost(tx, c.name())
+		if err == nil {
+			ev.Now = &pb.Event_HostNow{HostNow: hostMessage(z, h)}
+		}
+		return err
+	default:
+		set, err := recordSet(tx, c.name(), c.rrtype)
+		if err == nil {
+			ev.Now = &pb.Event_RecordSetNow{RecordSetNow: set}
+		}
+		return err
+	}
+}

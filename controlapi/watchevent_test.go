@@ -1,0 +1,22 @@
+package controlapi
+
+import (
+	"slices"
+	"testing"
+
+	"signpost/internal/access"
+)
+
+// Every action is shown by the feed, or it is said here that it changes nothing of
+// zones, hosts and records.
+func TestTheFeedKnowsEveryAction(t *testing.T) {
+	not := []access.Action{
+		access.ZoneRead, access.ZoneList, access.ZoneExport, access.HostRead, access.HostList,
+		access.RecordRead, access.AuditRead, access.StatusRead, access.WhoAmI, access.Watch,
+	}
+	for _, a := range access.Actions() {
+		if _, ok := shown[a]; ok == slices.Contains(not, a) {
+			t.Errorf("%s: give it a row in shown if it changes a zone, a host or a record set, else name it here", a)
+		}
+	}
+}

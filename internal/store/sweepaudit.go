@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"hash/maphash"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// The bounds of the audit in etcd; what is for keeping is in the log.
+const (
+	auditKept  = 30 * 24 * time.Hour
+	auditBytes = 256 << 20
+	auditRing  = 16 // records of each ringed action about one host
+
+	auditAnyway = 24 * time.Hour // between looks for what is too old
+
+	// For each page etcd counts all keys that follow: small pages take it long.
+	auditSweepPage = 10_000
+)
+
+// ringed is the actions that routers make by themselves, day and night: of one host's
+// only the newest few are kept, so that they do not push everything else out.
+var ringed = map[string]bool{"host.set-addresses": true}
+
+// auditMark is what the audit was after a sweep.
+type auditMark struct {
+	at    time.Time
+	count int64
+}
+
+// due says whether it is worth reading all of it again.
+func (m *auditMark) due(now time.Time, count int64) bool {
+	return m == nil || count > m.count+m.count/10 || now.Sub(m.at) >= auditAnyway
+}
+
+// sweepAudit keeps the audit within its bounds, the newest record always; the
+// oldest go first. It walks the audit once to count, once more where a ring or the
+// age asks for it, and removes from its beginning what is too much in all. It does so
+// when the audit has grown by a tenth, or for its age once a day.
+//
+// Rings are cut here and not where records are written: a host's older records are
+// not to be found without a read or an index, which every address update would pay
+// for. The price is that a host may have more than its ring until the next sweep,
+// and that a sweep reads what the audit holds.
+func (s *Store) sweepAudit(ctx context.Context, now time.Time) (int, error) {
+	count, err := s.countAudit(ctx)
+	if err != nil || !s.audited.Load().due(now, count) {
+		return 0, err
+	}
+	removed, err := s.trimAudit(ctx, s.keys.audit(newAuditID(now.Add(-auditKept))), auditBytes)
+	if err == nil {
+		s.audited.Store(&auditMark{now, count - int64(removed)})
+	}
+	return removed, err
+}
+
+func (s *Store) countAudit(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
+	defer cancel()
+	resp, err := s.client.Get(ctx, s.keys.audits(), clientv3.WithRange(prefixEnd(s.keys.audits())), clientv3.WithCountOnly())
+	if err != nil {
+		return 0, translate(err, "sweep", "")
+	}
+	return resp.Count, nil
+}
+
+// trimAudit removes records with keys before oldest, those past a ring, and as many
+// of the oldest as make keys and values more than most octets.
+func (s *Store) trimAudit(ctx context.Context, oldest string, most int) (int, error) {
+	c := auditCount{hosts: map[uint64]uint32{}, seed: maphash.MakeSeed()}
+	if err := s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (bool, bool) {
+		c.count(kv)
+		return false, true
+	}); err != nil {
+		return 0, err
+	}
+	removed := 0
+	remove := func(kv *mvccpb.KeyValue) (bool, bool) {
+		c.size -= auditSize(kv)
+		removed++
+		return true, true
+	}
+	if c.excess > 0 || c.first < oldest {
+		if err := s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (bool, bool) {
+			if past := c.pastRing(kv); string(kv.Key) != c.newest && (past || string(kv.Key) < oldest) {
+				return remove(kv)
+			}
+			return false, c.excess > 0 || string(kv.Key) < oldest
+		}); err != nil {
+			return 0, err
+		}
+	}
+	if c.size <= most {
+		return removed, nil
+	}
+	return removed, s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (bool, bool) {
+		if c.size <= most || string(kv.Key) == c.newest {
+			return false, false
+		}
+		return remove(kv)
+	})
+}
+
+// walkAudit looks at each record, the oldest first, and removes those that see says
+// go, as long as it says on.
+func (s *Store) walkAudit(ctx context.Context, see func(*mvccpb.KeyValue) (gone, on bool)) error {
+	var cut []string
+	flush := func() error {
+		if len(cut) == 0 {
+			return nil
+		}
+		err := s.removeKeys(ctx, cut)
+		cut = cut[:0]
+		return err
+	}
+	for from, end, on := s.keys.audits(), prefixEnd(s.keys.audits()), true; on; {
+		kvs, err := s.auditPage(ctx, from, end)
+		if err != nil {
+			return err
+		}
+		on = len(kvs) == auditSweepPage
+		for _, kv := range kvs {
+			gone, more := see(kv)
+			if gone {
+				cut = append(cut, string(kv.Key))
+			}
+			if len(cut) == chunk {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			if !more {
+				return flush()
+			}
+			from = string(kv.Key) + "\x00"
+		}
+	}
+	return flush()
+}
+
+// auditPage is in key order: etcd reads a whole range to give it in any other.
+func (s *Store) auditPage(ctx context.Context, from, to string) ([]*mvccpb.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
+	defer cancel()
+	resp, err := s.client.Get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(auditSweepPage))
+	if err != nil {
+		return nil, translate(err, "sweep", "")
+	}
+	return resp.Kvs, nil
+}
+
+// auditCount is what the audit holds.
+type auditCount struct {
+	size          int // octets of keys and values
+	first, newest string
+	excess        uint32 // records past their ring
+	// How many records the ring of each host has, by a hash: two hosts that share one
+	// lose a few records early.
+	hosts map[uint64]uint32
+	seed  maphash.Seed
+}
+
+func (c *auditCount) count(kv *mvccpb.KeyValue) {
+	if c.first == "" {
+		c.first = string(kv.Key)
+	}
+	c.newest = string(kv.Key)
+	c.size += auditSize(kv)
+	if ring, ok := c.ring(kv); ok {
+		if c.hosts[ring]++; c.hosts[ring] > auditRing {
+			c.excess++
+		}
+	}
+}
+
+// pastRing says whether the next newer record is older than the newest of its ring.
+func (c *auditCount) pastRing(kv *mvccpb.KeyValue) bool {
+	ring, ok := c.ring(kv)
+	if !ok || c.hosts[ring] <= auditRing {
+		return false
+	}
+	c.hosts[ring]--
+	c.excess--
+	return true
+}
+
+func (c *auditCount) ring(kv *mvccpb.KeyValue) (uint64, bool) {
+	rec, err := decodeAudit("", kv.Value, kv.ModRevision)
+	if err != nil || !ringed[rec.Action] {
+		return 0, false
+	}
+	return maphash.String(c.seed, rec.Action+" "+string(rec.Zone)+" "+string(rec.Name)), true
+}
+
+func auditSize(kv *mvccpb.KeyValue) int { return len(kv.Key) + len(kv.Value) }

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"signpost/internal/model"
+)
+
+// leftOver is the audit records that there are, the oldest first.
+func leftOver(t *testing.T, s *Store) (out []string, size int) {
+	t.Helper()
+	resp, err := s.client.Get(t.Context(), s.keys.audits(), clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kv := range resp.Kvs {
+		rec, err := decodeAudit("", kv.Value, kv.ModRevision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprint(rec.Time.Unix(), " ", rec.Action, " ", rec.Name))
+		size += auditSize(kv)
+	}
+	return out, size
+}
+
+func TestTheAuditIsBounded(t *testing.T) {
+	s := freshStore(t)
+	now := time.Unix(2e9, 0)
+	ago := func(d time.Duration, action string, names ...model.Name) {
+		t.Helper()
+		audited(t, s, now.Add(-d), action, names...)
+	}
+	sweep := func(at time.Time, want int) {
+		t.Helper()
+		if n, err := s.sweepAudit(t.Context(), at); err != nil || n != want {
+			t.Errorf("swept %d, %v; want %d", n, err, want)
+		}
+	}
+	sweep(now, 0)
+	ago(31*24*time.Hour, "zone.create", "")
+	ago(29*24*time.Hour, "zone.update", "")
+	for i := range 150 {
+		ago(time.Hour+time.Duration(150-i)*time.Second, "host.set-addresses", "a.example.org.")
+	}
+	for i := range 16 {
+		ago(time.Hour-time.Duration(i)*time.Second, "host.set-addresses", "b.example.org.")
+		ago(time.Hour-time.Duration(i)*time.Second, "host.update", "a.example.org.")
+	}
+	sweep(now, 1+150-16)
+	got, size := leftOver(t, s)
+	if len(got) != 1+16+16+16 || !slices.Contains(got, fmt.Sprint(now.Add(-time.Hour-time.Second).Unix(), " host.set-addresses a.example.org.")) {
+		t.Errorf("%d records: %q", len(got), got)
+	}
+	sweep(now, 0)
+	ago(30*24*time.Hour, "zone.update", "")
+	sweep(now, 0) // not for one in fifty
+	sweep(now.Add(25*time.Hour), 2)
+	got = got[1:] // the one of 29 days is too old now
+
+	// Too many octets: the oldest go, and no more than must.
+	n, err := s.trimAudit(t.Context(), "", size/2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, now2 := leftOver(t, s)
+	if !slices.Equal(rest, got[n:]) || now2 > size/2 || now2 < size/2-200 {
+		t.Errorf("%d octets of %d are left; the first is %s", now2, size, rest[0])
+	}
+	// The newest stays, whatever its age and size.
+	sweep(now.Add(365*24*time.Hour), len(rest)-1)
+	if n, err := s.trimAudit(t.Context(), "", 0); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	if last, _ := leftOver(t, s); !slices.Equal(last, got[len(got)-1:]) {
+		t.Errorf("%q", last)
+	}
+}
