@@ -147,7 +147,8 @@ func TestWhatIsCompactedCannotBeResumed(t *testing.T) {
 		t.Error(err)
 	}
 	code, body := s.call("GET", fmt.Sprintf("/v1/watch?from_revision=%d", rev), "Bearer "+s.token, "")
-	if code != 410 || !strings.Contains(body, `"COMPACTED"`) {
+	// A relay that had not come past the revision yet is told later, in the stream.
+	if code != 410 && !strings.Contains(body, "event: end") || !strings.Contains(body, `"COMPACTED"`) {
 		t.Error(code, body)
 	}
 	w := s.watch(s.admin(), &pb.WatchRequest{FromRevision: now, Kinds: []string{"host"}})
