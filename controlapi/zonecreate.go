@@ -115,6 +115,10 @@ func nameServers(z *model.Zone, in []*pb.NameServer) ([]nameServer, error) {
 		if err != nil {
 			return nil, err
 		}
+		if _, err := netip.ParseAddr(ns.GetName()); err == nil {
+			return nil, model.E(model.Invalid, "create zone", z.Name.Text()).In(field + ".name").Because("a name server is named, not numbered").
+				Hint("give a host name, and its address where it is inside the zone: ns1." + z.Name.Text() + "=" + ns.GetName())
+		}
 		addrs, err := parseAddresses(field+".addresses", ns.GetAddresses())
 		if err != nil {
 			return nil, err

@@ -86,6 +86,7 @@ func TestWhatBadZonesGet(t *testing.T) {
 		"wildcard":            {&pb.CreateZoneRequest{Name: "*.example.org", NameServers: ns}, codes.InvalidArgument, "name"},
 		"no name server":      {&pb.CreateZoneRequest{Name: "x.example.org"}, codes.InvalidArgument, "name_servers"},
 		"bad name server":     {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "n_s.example.net"}}}, codes.InvalidArgument, "name_servers[0].name"},
+		"numbered server":     {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "192.0.2.1"}}}, codes.InvalidArgument, "name_servers[0].name"},
 		"server twice":        {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{ns[0], ns[0]}}, codes.InvalidArgument, "name_servers[1].name"},
 		"no address":          {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "ns.x.example.org"}}}, codes.InvalidArgument, "name_servers[0].addresses"},
 		"bad address":         {&pb.CreateZoneRequest{Name: "x.example.org", NameServers: []*pb.NameServer{{Name: "ns.x.example.org", Addresses: []string{"x"}}}}, codes.InvalidArgument, "name_servers[0].addresses[0]"},

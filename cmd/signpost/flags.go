@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -147,7 +148,22 @@ func changes(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// etagValue is an etag that was given: an empty one, of a script whose reading failed,
+// would lift the condition.
+type etagValue string
+
+func (e *etagValue) String() string { return string(*e) }
+func (e *etagValue) Type() string   { return "string" }
+
+func (e *etagValue) Set(s string) error {
+	if s == "" {
+		return errors.New("it is empty; leave --etag out to change it in any case")
+	}
+	*e = etagValue(s)
+	return nil
+}
+
 func etagFlag(cmd *cobra.Command, etag *string) {
-	cmd.Flags().StringVar(etag, "etag", "", "change it only if it still has this etag (list and show print them with -o json)")
+	cmd.Flags().Var((*etagValue)(etag), "etag", "change it only if it still has this etag (list and show print them with -o json)")
 	_ = cmd.RegisterFlagCompletionFunc("etag", cobra.NoFileCompletions)
 }

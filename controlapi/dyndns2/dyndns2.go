@@ -92,6 +92,9 @@ func (h *Handler) update(r *http.Request) reply {
 		return badauth(who)
 	}
 	p, err := readParams(r)
+	if errors.Is(err, errForm) {
+		return reply{status: http.StatusUnsupportedMediaType, lines: []string{wordDNSError}}
+	}
 	if err != nil {
 		return reply{status: http.StatusRequestEntityTooLarge, lines: []string{wordDNSError}}
 	}

@@ -117,3 +117,22 @@ func TestItIsGoodAgainWhenEtcdIsBack(t *testing.T) {
 		return
 	}
 }
+
+// A body that is no form may say an address that we would not read: the name is not
+// pointed at the caller instead.
+func TestABodyThatIsNoFormChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	fqdn, secret := w.host(t, "example.org")
+	post := func(kind, body string) *http.Response {
+		return w.ask(t, fmt.Sprintf("POST /nic/update HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			authorization(fqdn, secret), kind, len(body), body))
+	}
+	resp := post("application/json", `{"myip":"192.0.2.19"}`)
+	if got := text(t, resp); resp.StatusCode != http.StatusUnsupportedMediaType || got != "dnserr" {
+		t.Errorf("JSON: %d %q", resp.StatusCode, got)
+	}
+	resp = post("application/x-www-form-urlencoded", "myip=192.0.2.19")
+	if got := text(t, resp); got != "good 192.0.2.19" { // and not nochg, nor from another address
+		t.Errorf("a form: %d %q", resp.StatusCode, got)
+	}
+}

@@ -2,6 +2,7 @@ package dyndns2
 
 import (
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -51,12 +52,19 @@ type params struct {
 	broken map[string]bool // its escapes cannot be read
 }
 
-// readParams reads the query and, of a POST, the form. Errors are those of reading
-// too large a body.
+// errForm is a body that is no form: taking only the query would point the name at the
+// caller although the body may say something else.
+var errForm = errors.New("the body is not application/x-www-form-urlencoded")
+
+// readParams reads the query and, of a POST, the form. Errors: errForm, and those of
+// reading too large a body.
 func readParams(r *http.Request) (params, error) {
 	p := params{value: map[string]string{}, broken: map[string]bool{}}
 	p.add(r.URL.RawQuery)
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Method == http.MethodPost && kind != "application/x-www-form-urlencoded" && r.ContentLength != 0 {
+		return params{}, errForm
+	}
 	if r.Method == http.MethodPost && kind == "application/x-www-form-urlencoded" {
 		form, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 		if err != nil {

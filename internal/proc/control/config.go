@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -133,7 +134,9 @@ func (c Config) check() []error {
 	}
 	for name, v := range map[string][]string{"http-listen": {c.HTTPListen}, "admin-listen": {c.AdminListen}, "name-servers": c.NameServers} {
 		for _, a := range v {
-			if _, _, err := net.SplitHostPort(a); err != nil {
+			_, port, err := net.SplitHostPort(a)
+			n, errPort := strconv.ParseUint(port, 10, 16)
+			if err != nil || errPort != nil || name == "name-servers" && n == 0 {
 				bad(name, fmt.Sprintf("%q is not HOST:PORT", a))
 			}
 		}

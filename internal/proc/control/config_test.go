@@ -93,6 +93,7 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		{"unknown in the environment", "", map[string]string{"SIGNPOST_HTTP_LISEN": "x"}, nil, []string{"SIGNPOST_HTTP_LISEN"}},
 		{"all at once", "", nil, []string{"--http-listen=8080", "--tls-cert=x", "--log-level=loud", "--trusted-proxies=proxy", "--etcd-prefix=p"},
 			[]string{"http-listen", "tls-cert", "log-level", "proxy", "etcd-prefix"}},
+		{"ports that are none", "", nil, []string{"--name-servers=127.0.0.1:99999,127.0.0.1:0"}, []string{"127.0.0.1:99999", "127.0.0.1:0"}},
 		{"user without password", "", nil, []string{"--etcd-user=u"}, []string{"etcd-user", "etcd-password-file"}},
 		{"no YAML", "- a\n", nil, nil, []string{"config.yaml"}},
 	}

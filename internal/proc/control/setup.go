@@ -124,6 +124,13 @@ func readOrMake(file string, content func() (string, error)) (text string, made 
 // first is lost. It needs the rights on etcd and the master key that a control
 // service has.
 func newAdminToken(ctx context.Context, st *store.Store, c Config, log *slog.Logger) (string, error) {
+	switch id, err := st.MasterKeyID(ctx); {
+	case err != nil:
+		return "", err
+	case id == "":
+		return "", model.E(model.Precondition, "make admin token under", c.EtcdPrefix).Because("nothing was ever set up there").
+			Hint("check --etcd-endpoints and --etcd-prefix; the first signpostd serve makes the first token")
+	}
 	if err := setUp(ctx, st, c.MasterKeyFile, c.AdminTokenFile, log); err != nil {
 		return "", err
 	}

@@ -54,7 +54,14 @@ func works(t *testing.T, s *store.Store, file string) bool {
 func TestFirstStartMakesKeyAndToken(t *testing.T) {
 	etcd := localetcd.New(t)
 	s := openStore(t, etcd.Endpoint())
-	key, token := files(t.TempDir())
+	dir := t.TempDir()
+	key, token := files(dir)
+	if _, err := newAdminToken(t.Context(), s, Config{MasterKeyFile: key, AdminTokenFile: token}, slog.New(slog.DiscardHandler)); model.KindOf(err) != model.Precondition {
+		t.Errorf("a token for what was never set up: %v", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("it made %v", left)
+	}
 	if err := setUp(t.Context(), s, key, token, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
