@@ -242,9 +242,9 @@ func (tx *Tx) PutZone(z *model.Zone) {
 
 // DeleteZone removes a zone and with it, in the same revision, all that is in it:
 // the names and hosts of no zone's generation and incarnation do not exist. Sweep
-// clears them away.
+// clears them away. Replicas take it as meant.
 func (tx *Tx) DeleteZone(z *model.Zone) {
-	tx.answers(z.Name)
+	tx.Accept(z.Name)
 	tx.put(tx.s.keys.zone(z.Name), nil)
 }
 
