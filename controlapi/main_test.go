@@ -52,6 +52,7 @@ var prefixes atomic.Int64
 // server is a control service on a real socket, with an admin's clients.
 type server struct {
 	t       testing.TB
+	prefix  string
 	store   *store.Store
 	service *controlapi.Service
 	url     string
@@ -71,7 +72,8 @@ type server struct {
 func start(t testing.TB, change ...func(*controlapi.Config)) *server {
 	t.Helper()
 	s := &server{t: t, metrics: prometheus.NewRegistry(), log: &logBuffer{}, clock: &clock{now: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}}
-	s.store = openStore(t, fmt.Sprintf("/test-%d", prefixes.Add(1)))
+	s.prefix = fmt.Sprintf("/test-%d", prefixes.Add(1))
+	s.store = openStore(t, s.prefix)
 	s.token = setUp(t, s.store)
 	c := controlapi.Config{
 		Store: s.store, Version: "test", Now: s.clock.read, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(s.log, nil)),

@@ -6,7 +6,9 @@ import (
 	"signpost/internal/model"
 )
 
-// guardedNames is how many names one step may always take away.
+// guardedNames is how many names one step may always take away. The control service
+// removes fewer in one transaction, but for what it is told to replace or delete
+// whole, with which it puts the acceptance.
 const guardedNames = 100
 
 // Held is a zone that the guard keeps as it was, because what etcd says would take
