@@ -33,6 +33,7 @@ var refused = map[string]struct {
 	"ListZones":  {&pb.ListZonesRequest{}, un, denied, denied},
 	"UpdateZone": {&pb.UpdateZoneRequest{Name: "vo.example.org"}, un, denied, denied},
 	"DeleteZone": {&pb.DeleteZoneRequest{Name: "vo.example.org"}, un, denied, denied},
+	"AcceptZone": {&pb.AcceptZoneRequest{Name: "vo.example.org"}, un, denied, denied},
 	"ImportZone": {&pb.ImportZoneRequest{Name: "vo.example.org", DryRun: true}, un, denied, denied},
 	"ExportZone": {&pb.ExportZoneRequest{Name: "vo.example.org"}, un, denied, denied},
 

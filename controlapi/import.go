@@ -192,6 +192,9 @@ func (p *plan) switchTo(was state, next *merged, file *model.ZoneFile) (*pb.Impo
 	z.SerialBase = newBase(was, file.Serial, current)
 	p.zone = &z
 	p.PutZone(&z)
+	if out := next.out; out.Removed > 0 || out.HostsRemoved > 0 {
+		p.Accept(z.Name) // it was told to replace
+	}
 	p.record(z.Name, "", next.summary(), "", "")
 	next.out.Change = &pb.Change{}
 	return next.out, nil

@@ -1,6 +1,9 @@
 package signpost
 
 import (
+	"fmt"
+
+	"signpost/internal/model"
 	"signpost/internal/store"
 	"signpost/internal/zone"
 )
@@ -10,7 +13,8 @@ import (
 type journal struct {
 	following bool
 	lost      bool
-	last      map[string]string // the last message of each kind of bad value
+	last      map[string]string   // the last message of each kind of bad value
+	held      map[model.Name]bool // zones that the guard keeps as they were
 }
 
 // well notes that v is etcd's state.
@@ -40,6 +44,8 @@ func (j *journal) trouble(what string, err error, v *zone.View) {
 		log.Errorf("a value in etcd cannot be used, its last good one is kept: %v", err)
 	case store.TroubleRestored:
 		log.Warningf("etcd is not what it was, reading everything again: %v", err)
+	case store.TroubleDiffers:
+		log.Errorf("what is answered was not what is in etcd, reading everything again: %v", err)
 	default:
 		if j.lost {
 			return
@@ -51,4 +57,29 @@ func (j *journal) trouble(what string, err error, v *zone.View) {
 			log.Warningf("etcd cannot be followed, answering from memory, revision %d (%s: %v)", v.Revision(), what, err)
 		}
 	}
+}
+
+// guard notes which zones the guard has begun to hold in v, and which it has let go.
+func (j *journal) guard(v *zone.View) {
+	if len(v.Held())+len(j.held) == 0 {
+		return
+	}
+	held := map[model.Name]bool{}
+	for _, h := range v.Held() {
+		if held[h.Zone] = true; j.held[h.Zone] {
+			continue
+		}
+		now := fmt.Sprintf("%d names are left of %d", h.Left, h.Names)
+		if h.Gone {
+			now = "there is no such zone any more"
+		}
+		log.Errorf("zone %s is kept as it was at revision %d: in etcd %s, and nobody has said that this is meant; mend etcd, or agree with: signpost zone accept %s",
+			h.Zone, h.Since, now, h.Zone.Text())
+	}
+	for name := range j.held {
+		if !held[name] {
+			log.Infof("zone %s is no longer kept as it was: answering what is in etcd", name)
+		}
+	}
+	j.held = held
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"signpost/internal/model"
 	"signpost/internal/store"
 	"signpost/internal/zone"
 )
@@ -47,6 +48,31 @@ func TestTroubleAndItsEndAreLoggedOnceEach(t *testing.T) {
 		case step.want == "" && len(got) != 0:
 			t.Errorf("logged again: %q", got)
 		case step.want != "" && (len(got) != 1 || !strings.Contains(got[0], step.want)):
+			t.Errorf("want one line with %q, got %q", step.want, got)
+		}
+	}
+}
+
+func TestAGuardedZoneIsLoggedOnce(t *testing.T) {
+	var j journal
+	key := model.Key{Kind: model.ZoneKey, Zone: "example.org."}
+	free := zone.Empty(0).Apply(1, []model.Change{{Key: key, ModRevision: 1, Zone: &model.Zone{Name: key.Zone}}})
+	gone := model.Change{Key: key, ModRevision: 2, Deleted: true}
+	held := free.Apply(2, []model.Change{gone})
+	accepted := held.Apply(3, []model.Change{{Key: model.Key{Kind: model.AcceptKey, Zone: key.Zone}, ModRevision: 3}})
+	for _, step := range []struct {
+		v    *zone.View
+		want string
+	}{
+		{free, ""},
+		{held, "zone example.org. is kept as it was at revision 1: in etcd there is no such zone any more"},
+		{held.Apply(3, nil), ""},
+		{accepted, "zone example.org. is no longer kept as it was"},
+		{accepted, ""},
+		{held, "signpost zone accept example.org"},
+	} {
+		got := logged(t, func() { j.guard(step.v) })
+		if step.want == "" && len(got) != 0 || step.want != "" && (len(got) != 1 || !strings.Contains(got[0], step.want)) {
 			t.Errorf("want one line with %q, got %q", step.want, got)
 		}
 	}

@@ -100,6 +100,8 @@ var (
 	viewAgeDesc     = desc("view_age_seconds", "Time since the view was last known to be etcd's state.")
 	namesDesc       = desc("names", "Names in the view, in all zones.")
 	badValuesDesc   = desc("bad_values", "Values in etcd that cannot be read; their last good ones are answered, or SERVFAIL.")
+	guardedDesc     = desc("guarded_zones", "Zones that are kept as they were, because etcd would take away most of them.")
+	guardedZoneDesc = desc("guarded_zone_names", "Names that are served of a zone that is kept as it was.", "zone")
 	snapshotAgeDesc = desc("snapshot_age_seconds", "Time since the state in the snapshot file was last known to be etcd's.")
 	errorsDesc      = desc("follow_errors_total", "Troubles in following etcd and in keeping the snapshot.", "what")
 	readyDesc       = desc("ready", "1 when questions are answered, 0 when there is no state or it is older than max_stale.")
@@ -111,7 +113,7 @@ type gauges struct{}
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{revisionDesc, viewAgeDesc, namesDesc, badValuesDesc, snapshotAgeDesc, errorsDesc, readyDesc} {
+	for _, d := range []*prometheus.Desc{revisionDesc, viewAgeDesc, namesDesc, badValuesDesc, guardedDesc, guardedZoneDesc, snapshotAgeDesc, errorsDesc, readyDesc} {
 		out <- d
 	}
 }
@@ -180,4 +182,8 @@ func (st status) collect(out chan<- prometheus.Metric, server string) {
 	gauge(namesDesc, float64(st.view.Names()))
 	gauge(badValuesDesc, float64(st.view.BadValues()))
 	gauge(viewAgeDesc, time.Since(st.confirmed).Seconds())
+	gauge(guardedDesc, float64(len(st.view.Held())))
+	for _, h := range st.view.Held() {
+		out <- prometheus.MustNewConstMetric(guardedZoneDesc, prometheus.GaugeValue, float64(h.Names), server, h.Zone.String())
+	}
 }

@@ -36,11 +36,12 @@ func TestMetrics(t *testing.T) {
 	has("answers_total", `rcode="NXDOMAIN",zone="example.org."`, "1")
 	has("names", "", "2")
 	has("bad_values", "", "0")
+	has("guarded_zones", "", "0")
 	has("ready", "", "1")
 	has("revision", "", "*")
 	has("view_age_seconds", "", "*")
 	has("snapshot_age_seconds", "", "*")
-	for _, what := range []string{"read", "watch", "compacted", "probe", "restored", "value", "schema", "snapshot"} {
+	for _, what := range []string{"read", "watch", "compacted", "probe", "restored", "value", "differs", "schema", "snapshot"} {
 		has("follow_errors_total", `what="`+what+`"`, "0")
 	}
 

@@ -103,9 +103,14 @@ func (r *replica) Load(rev int64, cluster uint64, all iter.Seq2[model.Change, er
 func (r *replica) Next(rev int64, changes []model.Change) {
 	zones := false
 	for _, c := range changes {
-		zones = zones || c.Key.Kind == model.ZoneKey
+		zones = zones || c.Key.Kind == model.ZoneKey || c.Key.Kind == model.AcceptKey
 	}
 	r.publish(r.current().Apply(rev, changes), time.Time{}, 0, zones) // it may be one of many that are late: no proof of being up to date
+}
+
+// Held gives what compares the view as it is now with etcd.
+func (r *replica) Held() func(iter.Seq2[model.Change, error]) (int, error) {
+	return r.current().Compare
 }
 
 // Confirm learns that the view was etcd's state at that moment.
@@ -135,6 +140,7 @@ func (r *replica) current() *zone.View {
 func (r *replica) publish(v *zone.View, at time.Time, cluster uint64, zones bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.log.guard(v)
 	r.view = v
 	if cluster != 0 {
 		r.cluster = cluster

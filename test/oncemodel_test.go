@@ -122,9 +122,14 @@ func (tr *trial) check() {
 			break
 		}
 	}
+	total := 0
 	for n := range onceNames {
-		if name := hostName(n); made[name] != tr.changes[name] || made[name] == 0 {
+		name := hostName(n)
+		if total += made[name]; made[name] != tr.changes[name] {
 			tr.t.Errorf("%s: %d changes were acknowledged and %d made", name, tr.changes[name], made[name])
 		}
+	}
+	if total == 0 {
+		tr.t.Error("no change was made at all")
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 func (c *cli) zone() *cobra.Command {
-	return group("zone", "Zones: create, list, show, set, import, export, delete", "",
-		c.zoneCreate(), c.zoneList(), c.zoneShow(), c.zoneSet(), c.zoneImport(), c.zoneExport(), c.zoneDelete())
+	return group("zone", "Zones: create, list, show, set, import, export, delete, accept", "",
+		c.zoneCreate(), c.zoneList(), c.zoneShow(), c.zoneSet(), c.zoneImport(), c.zoneExport(), c.zoneDelete(), c.zoneAccept())
 }
 
 // zoneFlags are the settings of a zone.
@@ -176,6 +176,24 @@ func (c *cli) zoneDelete() *cobra.Command {
 			return err
 		}
 		return c.done("deleted zone "+args[0], answer.GetChange(), answer)
+	})
+	return changes(cmd)
+}
+
+func (c *cli) zoneAccept() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "accept NAME", Short: "Say that losing most names of a zone is meant", Args: takes(1, 1), ValidArgsFunction: c.zoneNames,
+		Long: `Say that losing most names of a zone, or the zone itself, is meant. Name servers keep
+a zone as it was when a single step would take away more than half of its names and
+at least 100, or the zone, and nobody has said that this is meant; what this program
+was told to delete or replace is. They show it as coredns_signpost_guarded_zones.`,
+	}
+	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
+		answer, err := s.AcceptZone(ctx, &pb.AcceptZoneRequest{Name: args[0]})
+		if err != nil {
+			return err
+		}
+		return c.done("accepted what zone "+args[0]+" has lost", answer.GetChange(), answer)
 	})
 	return changes(cmd)
 }

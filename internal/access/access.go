@@ -53,6 +53,7 @@ const (
 	ZoneList     Action = "zone.list"
 	ZoneUpdate   Action = "zone.update"
 	ZoneDelete   Action = "zone.delete"
+	ZoneAccept   Action = "zone.accept"
 	ZoneImport   Action = "zone.import"
 	ZoneExport   Action = "zone.export"
 	HostCreate   Action = "host.create"
@@ -74,7 +75,7 @@ const (
 // Actions lists them all, for tables that must have a row for each.
 func Actions() []Action {
 	return []Action{
-		ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneImport, ZoneExport,
+		ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneAccept, ZoneImport, ZoneExport,
 		HostCreate, HostRead, HostList, HostUpdate, HostDelete, SetAddresses, RotateSecret,
 		RecordRead, RecordSet, RecordDelete, AuditRead, StatusRead, WhoAmI, Watch,
 	}

@@ -10,6 +10,10 @@ const (
 	NameKey                       // one name of one generation of a zone
 	ZoneRevKey                    // its mod revision: the last change of a zone's answers
 	AllRevKey                     // its mod revision: the last change of the answers of all zones
+	AcceptKey                     // its mod revision: the last time that somebody agreed to losing names of a zone
+	// HeldKey is in snapshots only, never in etcd: the guard keeps the zone as it was
+	// at its mod revision.
+	HeldKey
 )
 
 // Key names one key under the DNS prefix.

@@ -28,6 +28,16 @@ type Sink interface {
 	Trouble(what string, err error)
 }
 
+// Comparer is a Sink that knows what it holds. Only who is one is spared the periodic
+// reading of the whole where nothing differs.
+type Comparer interface {
+	Sink
+	// Held takes what the sink holds now and gives what compares it with the same
+	// revision of etcd: all yields every key of a kind known here once, with its mod
+	// revision and nothing else. It is called while the sink takes further revisions.
+	Held() (compare func(all iter.Seq2[model.Change, error]) (differences int, err error))
+}
+
 // The words for Sink.Trouble.
 const (
 	TroubleRead      = "read"      // the whole state could not be read
@@ -36,11 +46,12 @@ const (
 	TroubleProbe     = "probe"     // etcd cannot be asked whether the state is fresh
 	TroubleRestored  = "restored"  // etcd holds another history than the one followed
 	TroubleValue     = "value"     // a key or value cannot be read
+	TroubleDiffers   = "differs"   // a periodic look found that the sink has something else than etcd
 	TroubleSchema    = "schema"    // the state is of a schema that this binary does not know
 )
 
 // Troubles is all the words for Sink.Trouble.
-var Troubles = []string{TroubleRead, TroubleWatch, TroubleCompacted, TroubleProbe, TroubleRestored, TroubleValue, TroubleSchema}
+var Troubles = []string{TroubleRead, TroubleWatch, TroubleCompacted, TroubleProbe, TroubleRestored, TroubleValue, TroubleDiffers, TroubleSchema}
 
 // FollowOptions are for tests; the zero value is what production uses.
 type FollowOptions struct {
@@ -72,7 +83,8 @@ const readTimeout = 3 * time.Second
 // Follow gives sink the whole state and then every revision, once and in order,
 // until ctx is done; it returns ctx's error only. After any gap and on any doubt -
 // compaction, a restored backup, a watch that stays silent though etcd has news - it
-// gives the whole again, and once an hour in any case.
+// gives the whole again. Once an hour it compares the keys and their mod revisions
+// with what a Comparer holds; any other sink is given the whole again.
 //
 // It reads the whole instead of repairing: a wrong name served for an hour costs
 // more than one large read. Only keys under v1/dns/ are read.
@@ -112,6 +124,7 @@ type follower struct {
 	fails    int // in a row, without proof since that all is well
 	silences int // in a row, of watches
 	awaited  awaited
+	doubt    time.Time // when all is to be compared
 }
 
 // position is how far the sink has come; the zero position is nowhere.

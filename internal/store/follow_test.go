@@ -158,12 +158,44 @@ func TestStateOfANewerSchemaIsNotTaken(t *testing.T) {
 func TestTheWholeIsReadAgainFromTimeToTime(t *testing.T) {
 	_, s := etcdAndStore(t)
 	commit(t, s, putName(s, 1))
-	r, _ := follow(t, s, FollowOptions{RereadEvery: 20 * time.Millisecond})
+	r := &recorder{t: t, changed: make(chan struct{})}
+	followWith(t, s, FollowOptions{RereadEvery: 20 * time.Millisecond}, struct{ Sink }{r}) // no Comparer
 	r.awaitLoads(4)
 	r.awaitRevision(commit(t, s, putName(s, 2)))
 	r.sameAs(s)
 	if len(r.now().troubles) != 0 {
 		t.Errorf("troubles %v", r.now().troubles)
+	}
+}
+
+// A sink that knows what it holds is given the whole only when that is something else
+// than etcd has.
+func TestTheWholeIsComparedFromTimeToTime(t *testing.T) {
+	_, s := etcdAndStore(t)
+	commit(t, s, putName(s, 1), putName(s, 2), clientv3.OpPut(nameKey(s, 3), "garbage"))
+	r, _ := follow(t, s, FollowOptions{RereadEvery: 20 * time.Millisecond, PageSize: 2})
+	r.awaitLoads(1)
+	for i := range 20 { // changes come while it compares
+		r.awaitRevision(commit(t, s, putName(s, i)))
+	}
+	n := r.now().compared
+	r.await("more looks", func() bool { return r.compared > n+2 })
+	if now := r.now(); now.loads != 1 || slices.Contains(now.troubles, TroubleDiffers) {
+		t.Fatalf("%d loads, troubles %v; nothing differed", now.loads, now.troubles)
+	}
+	lost := strings.TrimPrefix(nameKey(s, 2), s.keys.root)
+	for i, harm := range []func(){
+		func() { delete(r.state, lost); delete(r.mods, lost) }, // an event that never came
+		func() { r.mods["dns/rev/com.example."] = 1 },          // a deletion that never came
+		func() { r.mods[lost]-- },                              // an older value
+	} {
+		r.mu.Lock()
+		r.troubles = nil
+		harm()
+		r.mu.Unlock()
+		r.awaitTrouble(TroubleDiffers)
+		r.awaitLoads(i + 2)
+		r.sameAs(s)
 	}
 }
 

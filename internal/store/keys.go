@@ -15,6 +15,7 @@ import (
 //	v1/dns/zone/<zone>                    storepb.Zone
 //	v1/dns/name/<zone>/<gen>/<name>       storepb.Name
 //	v1/dns/rev/<zone>, v1/dns/rev/all     empty; put by every change of answers
+//	v1/dns/accept/<zone>                  a number; put when losing names is meant
 //	v1/ctl/masterkey                      storepb.MasterKey
 //	v1/ctl/token/<sha256 hex>             storepb.Token
 //	v1/ctl/host/<zone>/<inc>/<name>       storepb.HostControl
@@ -22,7 +23,7 @@ import (
 //	v1/audit/<id>                         storepb.AuditRecord
 //
 // Kept free for what comes later: v1/dns/checker, v1/dns/vote, v1/dns/admin,
-// v1/dns/over, v1/dns/accept, v1/check, v1/live, v1/beat, v1/ctl/import.
+// v1/dns/over, v1/check, v1/live, v1/beat, v1/ctl/import; dns/held is in snapshots.
 //
 // A <zone> is its labels reversed, each ended by a dot, so that the key of a name
 // is a prefix of exactly the keys of the names below it; <name> likewise, relative
@@ -39,6 +40,8 @@ func (k keys) zone(z model.Name) string    { return k.zones() + reversed(z) }
 func (k keys) revs() string                { return k.root + "dns/rev/" }
 func (k keys) revAll() string              { return k.root + "dns/rev/all" }
 func (k keys) rev(z model.Name) string     { return k.revs() + reversed(z) }
+func (k keys) accept(z model.Name) string  { return k.root + "dns/accept/" + reversed(z) }
+func (k keys) held(z model.Name) string    { return k.root + "dns/held/" + reversed(z) }
 func (k keys) names(z model.Name) string   { return k.root + "dns/name/" + reversed(z) + "/" }
 func (k keys) masterKey() string           { return k.root + "ctl/masterkey" }
 func (k keys) tokens() string              { return k.root + "ctl/token/" }
@@ -70,6 +73,8 @@ func (k keys) request(principal, id string) string {
 	return k.requests() + escape(principal) + "/" + escape(id)
 }
 
+var ofZone = map[string]model.KeyKind{"zone": model.ZoneKey, "rev": model.ZoneRevKey, "accept": model.AcceptKey, "held": model.HeldKey}
+
 // of builds the key that parse reads as n.
 func (k keys) of(n model.Key) string {
 	switch n.Kind {
@@ -81,6 +86,10 @@ func (k keys) of(n model.Key) string {
 		return k.rev(n.Zone)
 	case model.AllRevKey:
 		return k.revAll()
+	case model.AcceptKey:
+		return k.accept(n.Zone)
+	case model.HeldKey:
+		return k.held(n.Zone)
 	}
 	panic("store: a key of no known kind") // it can only come from a program
 }
@@ -93,15 +102,15 @@ func (k keys) parse(key string) (model.Key, bool, error) {
 	}
 	word, rest, _ := strings.Cut(rest, "/")
 	switch word {
-	case "zone":
-		z, err := unreverse(rest)
-		return model.Key{Kind: model.ZoneKey, Zone: z}, err == nil, err
-	case "rev":
-		if rest == "all" {
+	case "zone", "rev", "accept", "held":
+		if word == "rev" && rest == "all" {
 			return model.Key{Kind: model.AllRevKey}, true, nil
 		}
-		z, err := unreverse(rest)
-		return model.Key{Kind: model.ZoneRevKey, Zone: z}, err == nil, err
+		if word == "held" && k != snapshotKeys {
+			break
+		}
+		z, err := unreverse(rest) // they have nothing else in them
+		return model.Key{Kind: ofZone[word], Zone: z}, err == nil, err
 	case "name":
 		zone, rest, ok1 := strings.Cut(rest, "/")
 		gen, name, ok2 := strings.Cut(rest, "/")

@@ -40,7 +40,7 @@ func TestEveryKeyIsReadAsItWasBuilt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := newKeys(rapid.SampledFrom([]string{"/signpost", "/", "/a/b/", "/signpost/v1/dns"}).Draw(t, "prefix"))
 		zone := aName().Draw(t, "zone")
-		want := []model.Key{{Kind: model.ZoneKey, Zone: zone}, {Kind: model.ZoneRevKey, Zone: zone}, {Kind: model.AllRevKey}}
+		want := []model.Key{{Kind: model.ZoneKey, Zone: zone}, {Kind: model.ZoneRevKey, Zone: zone}, {Kind: model.AllRevKey}, {Kind: model.AcceptKey, Zone: zone}}
 		if n := below(t, zone); n != zone {
 			want = append(want, model.Key{Kind: model.NameKey, Zone: zone, Generation: rapid.Uint64().Draw(t, "gen"), Name: n})
 		}

@@ -31,10 +31,12 @@ type recorder struct {
 // told is what a recorder was told.
 type told struct {
 	state    map[string]string // key -> value
+	mods     map[string]int64  // key -> mod revision
 	bad      map[string]error
 	rev      int64
 	cluster  uint64
 	loads    int
+	compared int
 	nexts    []next
 	confirms []time.Time
 	troubles []string
@@ -45,7 +47,7 @@ func (r *recorder) now() told {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.told
-	n.state, n.bad = maps.Clone(n.state), maps.Clone(n.bad)
+	n.state, n.mods, n.bad = maps.Clone(n.state), maps.Clone(n.mods), maps.Clone(n.bad)
 	return n // slices are only appended to
 }
 
@@ -71,7 +73,7 @@ func (r *recorder) lock() func() {
 }
 
 func (r *recorder) Load(rev int64, cluster uint64, all iter.Seq2[model.Change, error]) error {
-	state, bad := map[string]string{}, map[string]error{}
+	read := told{state: map[string]string{}, mods: map[string]int64{}, bad: map[string]error{}}
 	n := 0
 	for c, err := range all {
 		if err != nil {
@@ -83,28 +85,50 @@ func (r *recorder) Load(rev int64, cluster uint64, all iter.Seq2[model.Change, e
 		if c.ModRevision > rev {
 			r.t.Errorf("Load at %d gave %v of revision %d", rev, c.Key, c.ModRevision)
 		}
-		if _, twice := state[snapshotKeys.of(c.Key)]; twice {
+		if _, twice := read.state[snapshotKeys.of(c.Key)]; twice {
 			r.t.Errorf("Load gave %v twice", c.Key)
 		}
-		put(state, bad, c)
+		read.put(c)
 	}
 	defer r.lock()()
-	r.state, r.bad, r.rev, r.cluster = state, bad, rev, cluster
+	r.state, r.mods, r.bad, r.rev, r.cluster = read.state, read.mods, read.bad, rev, cluster
 	r.loads++
 	r.t.Logf("load at %d: %d keys", rev, n)
 	return nil
 }
 
-func put(state map[string]string, bad map[string]error, c model.Change) {
+func (t *told) put(c model.Change) {
 	key := snapshotKeys.of(c.Key)
-	delete(bad, key)
+	delete(t.bad, key)
 	if c.Deleted {
-		delete(state, key)
+		delete(t.state, key)
+		delete(t.mods, key)
 		return
 	}
-	state[key] = string(c.Raw)
+	t.state[key], t.mods[key] = string(c.Raw), c.ModRevision
 	if c.Bad != nil {
-		bad[key] = c.Bad
+		t.bad[key] = c.Bad
+	}
+}
+
+// Held makes the recorder a Comparer.
+func (r *recorder) Held() func(iter.Seq2[model.Change, error]) (int, error) {
+	held := r.now().mods
+	return func(all iter.Seq2[model.Change, error]) (int, error) {
+		differences := 0
+		for c, err := range all {
+			if err != nil {
+				return 0, err
+			}
+			if key := snapshotKeys.of(c.Key); held[key] == c.ModRevision {
+				delete(held, key)
+			} else {
+				differences++
+			}
+		}
+		defer r.lock()()
+		r.compared++
+		return differences + len(held), nil
 	}
 }
 
@@ -118,7 +142,7 @@ func (r *recorder) Next(rev int64, changes []model.Change) {
 		if c.ModRevision != rev {
 			r.t.Errorf("Next(%d) with a change of revision %d", rev, c.ModRevision)
 		}
-		put(r.state, r.bad, c)
+		r.put(c)
 		n.keys = append(n.keys, snapshotKeys.of(c.Key))
 	}
 	r.rev = rev
@@ -202,10 +226,10 @@ func follow(t *testing.T, s *Store, o FollowOptions) (r *recorder, stop func()) 
 	return r, followWith(t, s, o, r)
 }
 
-func followWith(t *testing.T, s *Store, o FollowOptions, r *recorder) (stop func()) {
+func followWith(t *testing.T, s *Store, o FollowOptions, sink Sink) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Follow(ctx, r, o) }()
+	go func() { done <- s.Follow(ctx, sink, o) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {

@@ -50,7 +50,7 @@ func (s *Store) sweepAudit(ctx context.Context, now time.Time) (int, error) {
 	if err != nil || !s.audited.Load().due(now, count) {
 		return 0, err
 	}
-	removed, err := s.trimAudit(ctx, s.keys.audit(newAuditID(now.Add(-auditKept))), auditBytes)
+	removed, err := s.trimAudit(ctx, s.keys.audit(newAuditID(now.Add(-auditKept), 0)), auditBytes)
 	if err == nil {
 		s.audited.Store(&auditMark{now, count - int64(removed)})
 	}

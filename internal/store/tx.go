@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -41,7 +42,8 @@ type Tx struct {
 	audits []model.AuditRecord
 	result string // the key under which the call's result is kept, if it is
 	zones  map[model.Name]bool
-	bad    error // something was to be written that nobody could read
+	bad    error               // something was to be written that nobody could read
+	losses map[model.Name]bool // of zones' names, that are meant
 }
 
 type span struct{ from, to string }
@@ -160,6 +162,14 @@ func (tx *Tx) put(key string, value []byte) {
 // changes anything.
 func (tx *Tx) answers(z model.Name) { tx.zones[z] = true }
 
+// Accept says that losing most names of a zone, or the zone, is meant, now or at an
+// earlier revision: replicas whose guard holds the zone let go. There need be no such
+// zone. By itself it is a change.
+func (tx *Tx) Accept(zone model.Name) {
+	tx.answers(zone)
+	tx.losses[zone] = true
+}
+
 // ops is what is really to be written, and whether that is a change.
 func (tx *Tx) ops() (ops []clientv3.Op, changed bool) {
 	for _, k := range tx.order {
@@ -174,14 +184,17 @@ func (tx *Tx) ops() (ops []clientv3.Op, changed bool) {
 			ops = append(ops, clientv3.OpPut(k, string(v)))
 		}
 	}
-	if !changed {
+	if !changed && len(tx.losses) == 0 {
 		return ops, false
+	}
+	for z := range tx.losses {
+		ops = append(ops, clientv3.OpPut(tx.s.keys.accept(z), strconv.FormatInt(tx.rev, 10)))
 	}
 	for z := range tx.zones {
 		ops = append(ops, clientv3.OpPut(tx.s.keys.rev(z), ""))
 	}
 	for i := range tx.audits {
-		ops = append(ops, clientv3.OpPut(tx.s.keys.audit(newAuditID(tx.audits[i].Time)), string(encodeAudit(&tx.audits[i]))))
+		ops = append(ops, clientv3.OpPut(tx.s.keys.audit(newAuditID(tx.audits[i].Time, tx.rev)), string(encodeAudit(&tx.audits[i]))))
 	}
 	return ops, true
 }

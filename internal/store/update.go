@@ -92,7 +92,7 @@ func (s *Store) reading(ctx context.Context, w *world) *Tx {
 func (s *Store) newTx(ctx context.Context, w *world) *Tx {
 	tx := &Tx{
 		ctx: ctx, s: s, world: w, seen: map[string]*mvccpb.KeyValue{}, exact: map[string]bool{},
-		writes: map[string][]byte{}, zones: map[model.Name]bool{},
+		writes: map[string][]byte{}, zones: map[model.Name]bool{}, losses: map[model.Name]bool{},
 	}
 	if w != nil {
 		tx.rev = w.rev

@@ -31,16 +31,25 @@ func (f *follower) watch(ctx context.Context) *ending {
 	probing := false
 	tick := time.NewTicker(f.o.ProbeEvery)
 	defer tick.Stop()
-	reread := time.NewTimer(f.o.RereadEvery - f.o.RereadEvery/4 + jitter(f.o.RereadEvery/2))
-	defer reread.Stop()
+	doubt := time.NewTimer(time.Until(f.doubt))
+	defer doubt.Stop()
+	compared := make(chan *ending, 1)
 	f.awaited = awaited{}
 	for {
 		var end *ending
 		select {
 		case <-ctx.Done():
 			return &ending{}
-		case <-reread.C:
-			return &ending{whole: true}
+		case <-doubt.C:
+			held, ok := f.sink.(Comparer)
+			if !ok {
+				return &ending{whole: true}
+			}
+			compare, rev := held.Held(), f.at.rev
+			running.Go(func() { compared <- f.compare(ctx, rev, compare) })
+		case end = <-compared:
+			f.trustAgain()
+			doubt.Reset(time.Until(f.doubt))
 		case r, open := <-responses:
 			end = f.take(r, open)
 		case <-tick.C:
@@ -139,6 +148,11 @@ func (f *follower) deliver(rev int64, events []*clientv3.Event) *ending {
 	f.advance(rev)
 	f.arrived()
 	return nil
+}
+
+// trustAgain puts off the next periodic look at the whole.
+func (f *follower) trustAgain() {
+	f.doubt = time.Now().Add(f.o.RereadEvery - f.o.RereadEvery/4 + jitter(f.o.RereadEvery/2))
 }
 
 func jitter(d time.Duration) time.Duration {

@@ -41,6 +41,7 @@ func (f *follower) load(ctx context.Context) *ending {
 		return &ending{TroubleRead, true, errors.New("follow: the state was not taken to its end")}
 	}
 	f.at, f.proven = w.at, w.at
+	f.trustAgain()
 	f.confirm(begin)
 	return nil
 }
@@ -81,9 +82,9 @@ type page struct {
 	err     error
 }
 
-func (f *follower) page(ctx context.Context, from string, rev int64) page {
-	resp, err := f.s.get(ctx, readTimeout, from, clientv3.WithRange(prefixEnd(f.s.keys.dns())),
-		clientv3.WithLimit(f.o.PageSize), clientv3.WithRev(rev))
+func (f *follower) page(ctx context.Context, from string, rev int64, opts ...clientv3.OpOption) page {
+	opts = append(opts, clientv3.WithRange(prefixEnd(f.s.keys.dns())), clientv3.WithLimit(f.o.PageSize), clientv3.WithRev(rev))
+	resp, err := f.s.get(ctx, readTimeout, from, opts...)
 	if err != nil {
 		return page{err: err}
 	}

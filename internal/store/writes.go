@@ -28,9 +28,9 @@ func (tx *Tx) PutZone(z *model.Zone) {
 
 // DeleteZone removes a zone and with it, in the same revision, all that is in it:
 // the names and hosts of no zone's generation and incarnation do not exist. Sweep
-// clears them away.
+// clears them away. Replicas take it as meant.
 func (tx *Tx) DeleteZone(z *model.Zone) {
-	tx.answers(z.Name)
+	tx.Accept(z.Name)
 	tx.put(tx.s.keys.zone(z.Name), nil)
 }
 
@@ -61,9 +61,10 @@ func (tx *Tx) PutToken(sum []byte, t *model.Token) { tx.put(tx.s.keys.token(sum)
 // when something changes.
 func (tx *Tx) Audit(a model.AuditRecord) { tx.audits = append(tx.audits, a) }
 
-// newAuditID sorts by time.
-func newAuditID(at time.Time) string {
-	var b [6]byte
+// newAuditID sorts by time, and within a millisecond by the revision that was decided
+// on.
+func newAuditID(at time.Time, rev int64) string {
+	var b [4]byte
 	rand.Read(b[:])
-	return fmt.Sprintf("%013d-%s", at.UnixMilli(), hex.EncodeToString(b[:]))
+	return fmt.Sprintf("%013d-%011x-%s", at.UnixMilli(), rev, hex.EncodeToString(b[:]))
 }

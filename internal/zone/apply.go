@@ -10,7 +10,8 @@ import (
 // does not change. A value that cannot be read leaves its last good one in place;
 // without one its name, or zone, answers SERVFAIL. Names of a generation that is
 // not in use are kept aside: none is answered, and a zone's switch to another
-// generation costs no more than any change.
+// generation costs no more than any change. What would take away most of a zone is
+// held back: see guard.go.
 func (v *View) Apply(rev int64, changes []model.Change) *View {
 	n := *v
 	n.rev = rev
@@ -27,12 +28,14 @@ func (v *View) Apply(rev int64, changes []model.Change) *View {
 			s.setValue(c)
 		case model.ZoneRevKey:
 			s.rev = stampOf(c)
+		case model.AcceptKey:
+			s.accept = stampOf(c)
 		case model.NameKey:
 			s.setGen(c.Key.Generation, s.gen(c.Key.Generation).apply(c))
 		}
 	}
 	for _, s := range touched {
-		n.replace(s)
+		n.replace(s, v.rev)
 	}
 	return &n
 }
@@ -63,13 +66,17 @@ func (v *View) touchAll(touched map[model.Name]*slot) {
 	}
 }
 
-func (v *View) replace(s *slot) {
+// replace puts a slot into its place; from is the revision of the view before.
+func (v *View) replace(s *slot, from int64) {
 	before, _ := v.slots.find(string(s.name))
 	names, bad := before.served()
 	v.names, v.bad = v.names-names, v.bad-bad
-	s.serve(before.zoneOrNil(), v.all)
+	s.settle(before, v.all, min(from, v.rev))
 	names, bad = s.served()
 	v.names, v.bad = v.names+names, v.bad+bad
+	if s.held != nil || before != nil && before.held != nil {
+		v.held = withHeld(v.held, s)
+	}
 	if s.empty() {
 		v.slots = v.slots.without(string(s.name))
 		return
@@ -86,7 +93,8 @@ func (s *slot) zoneOrNil() *Zone {
 
 // Build is the view of the whole state at a revision; all yields each key once. Of
 // old, which may be nil, it takes last good values for those that cannot be read,
-// and shares what is equal. It fails only with an error from all.
+// and shares what is equal; what would take away most of a zone that it has is held
+// back as in Apply. It fails only with an error from all.
 func Build(rev int64, old *View, all iter.Seq2[model.Change, error]) (*View, error) {
 	if old == nil {
 		old = Empty(0)
@@ -103,12 +111,23 @@ func Build(rev int64, old *View, all iter.Seq2[model.Change, error]) (*View, err
 		s := b.slot(k.zone)
 		s.setGen(k.number, l.built())
 	}
+	for before := range old.slots.all() {
+		if before.zone != nil {
+			b.slot(before.name) // one that is gone is a loss to be guarded against
+		}
+	}
 	elems := make([]hashed[*slot], 0, len(b.slots))
 	for _, s := range b.slots {
+		before, _ := old.slots.find(string(s.name))
+		mark := s.held
+		s.settle(before, v.all, min(old.rev, rev))
+		s.resume(mark)
+		if s.held != nil {
+			v.held = withHeld(v.held, s)
+		}
 		if s.empty() {
 			continue
 		}
-		s.serve(nil, v.all)
 		names, bad := s.served()
 		v.names, v.bad = v.names+names, v.bad+bad
 		elems = append(elems, hashed[*slot]{hash(s.key()), s})
@@ -147,6 +166,10 @@ func (b *building) add(c model.Change) {
 		b.all = stampOf(c)
 	case model.ZoneRevKey:
 		b.slot(c.Key.Zone).rev = stampOf(c)
+	case model.AcceptKey:
+		b.slot(c.Key.Zone).accept = stampOf(c)
+	case model.HeldKey:
+		b.slot(c.Key.Zone).held = &held{at: c.ModRevision}
 	case model.ZoneKey:
 		s := b.slot(c.Key.Zone)
 		if before, ok := b.old.slots.find(string(s.name)); ok && c.Bad != nil && before.conf != nil {

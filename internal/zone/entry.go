@@ -15,7 +15,7 @@ import (
 //	keyLen     2
 //	children   4   how many names exist directly below this one
 //	setsLen    4
-//	mod        8   the key's mod revision in etcd
+//	mod        8   the key's mod revision in etcd, also when its value cannot be read
 //	key            the name relative to its zone, "www." in presentation form
 //	sets           record sets by type: type 2, TTL 4, length of records 4,
 //	               records: length 2 and RDATA each

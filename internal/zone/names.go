@@ -47,6 +47,7 @@ func read(c model.Change, old item) item {
 	case c.Bad != nil && old.flags&stored != 0 && old.flags&broken == 0:
 		it = old
 		it.flags |= bad
+		it.mod = c.ModRevision
 	case c.Bad != nil:
 		it.flags |= stored | bad | broken
 		it.mod, it.raw = c.ModRevision, string(c.Raw)

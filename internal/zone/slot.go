@@ -12,13 +12,15 @@ import (
 type slot struct {
 	name   model.Name
 	rev    stamp
-	raw    string // the zone's value, the last good one if there was one
-	mod    int64
+	accept stamp
+	raw    string      // the zone's value, the last good one if there was one
+	mod    int64       // of the value, also of one that cannot be read
 	conf   *model.Zone // nil: there is no value, or never a good one
 	stored bool        // there is a value
 	bad    bool        // which cannot be read
 	gens   []generation
 	zone   *Zone // what is served; nil: there is no such zone
+	held   *held // why that is not what the rest says; nil: it is
 }
 
 type generation struct {
@@ -28,7 +30,9 @@ type generation struct {
 
 func (s *slot) key() string { return string(s.name) }
 
-func (s *slot) empty() bool { return s.rev.mod == 0 && !s.stored && len(s.gens) == 0 }
+func (s *slot) empty() bool {
+	return s.rev.mod == 0 && s.accept.mod == 0 && !s.stored && len(s.gens) == 0 && s.held == nil
+}
 
 // gen gives the names of a generation; none are the names of one unheard of.
 func (s *slot) gen(number uint64) names {
@@ -64,7 +68,7 @@ func (s *slot) setValue(c model.Change) {
 	case c.Deleted:
 		s.stored, s.bad, s.conf, s.raw, s.mod = false, false, nil, "", 0
 	case c.Bad != nil && s.conf != nil:
-		s.bad = true
+		s.bad, s.mod = true, c.ModRevision
 	default:
 		s.stored, s.bad, s.conf, s.raw, s.mod = true, c.Bad != nil, c.Zone, string(c.Raw), c.ModRevision
 	}
@@ -87,7 +91,7 @@ func (s *slot) serve(before *Zone, all stamp) {
 		s.zone = newZone(s.conf)
 	}
 	s.zone.names = s.gen(s.conf.Generation)
-	s.zone.soa.Serial = s.conf.Serial(max(s.rev.mod, all.mod))
+	s.zone.setRevision(max(s.rev.mod, all.mod))
 }
 
 func (s *slot) served() (names, bad int) {
@@ -102,23 +106,35 @@ func (s *slot) served() (names, bad int) {
 
 // each yields the live keys, as View.All does.
 func (s *slot) each(yield func(model.Change) bool) bool {
-	if s.rev.mod != 0 && !yield(s.rev.change(model.Key{Kind: model.ZoneRevKey, Zone: s.name})) {
+	if s.accept.mod != 0 && !yield(s.accept.change(model.Key{Kind: model.AcceptKey, Zone: s.name})) {
 		return false
 	}
-	if !s.stored {
-		return true
+	rev, value := s.rev, stamp{s.mod, s.raw}
+	if h := s.held; h != nil {
+		rev, value = stamp{mod: h.zone.rev}, h.value
+		if !yield((stamp{mod: h.at}).change(model.Key{Kind: model.HeldKey, Zone: s.name})) {
+			return false
+		}
 	}
-	if !yield((stamp{s.mod, s.raw}).change(model.Key{Kind: model.ZoneKey, Zone: s.name})) {
+	if rev.mod != 0 && !yield(rev.change(model.Key{Kind: model.ZoneRevKey, Zone: s.name})) {
 		return false
 	}
-	if s.conf == nil {
+	if s.zone == nil {
 		return true
 	}
-	for e := range s.zone.names.t.all() {
+	return yield(value.change(model.Key{Kind: model.ZoneKey, Zone: s.name})) && s.zone.eachKey(yield)
+}
+
+// eachKey yields the keys of the zone's names.
+func (z *Zone) eachKey(yield func(model.Change) bool) bool {
+	if z.conf == nil {
+		return true
+	}
+	for e := range z.names.t.all() {
 		if !e.is(stored) {
 			continue
 		}
-		k := model.Key{Kind: model.NameKey, Zone: s.name, Generation: s.conf.Generation, Name: model.Name(absolute(e.key(), s.name))}
+		k := model.Key{Kind: model.NameKey, Zone: z.name, Generation: z.conf.Generation, Name: model.Name(absolute(e.key(), z.name))}
 		if !yield((stamp{e.mod(), e.raw()}).change(k)) {
 			return false
 		}

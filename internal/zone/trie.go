@@ -13,7 +13,10 @@ import (
 // the nodes on the way to the change. The zero trie is empty.
 type trie[E keyed] struct{ root node[E] }
 
-type keyed interface{ key() string }
+type keyed interface {
+	comparable
+	key() string
+}
 
 // node has elements and further nodes under the next six bits of the hash; a bit
 // is set in at most one of the two maps. At the last depth, where the hash is used
@@ -146,6 +149,45 @@ func (n *node[E]) each(yield func(E) bool) bool {
 		}
 	}
 	return true
+}
+
+// unshared yields the elements of t that o does not have in just this form. What
+// both share is not looked at, so that its cost is that of the difference.
+func (t trie[E]) unshared(o trie[E]) iter.Seq[E] {
+	return func(yield func(E) bool) { t.root.unshared(&o.root, yield) }
+}
+
+func (n *node[E]) unshared(o *node[E], yield func(E) bool) bool {
+	if sameArray(n.elems, o.elems) && sameArray(n.nodes, o.nodes) {
+		return true
+	}
+	if n.elemMap|n.nodeMap == 0 { // at full depth
+		return n.each(yield)
+	}
+	for i, m := 0, n.elemMap; m != 0; i, m = i+1, m&(m-1) {
+		bit := m & -m
+		if o.elemMap&bit != 0 && o.elems[rank(o.elemMap, bit)] == n.elems[i] {
+			continue
+		}
+		if !yield(n.elems[i]) {
+			return false
+		}
+	}
+	for i, m := 0, n.nodeMap; m != 0; i, m = i+1, m&(m-1) {
+		bit := m & -m
+		other := &node[E]{}
+		if o.nodeMap&bit != 0 {
+			other = &o.nodes[rank(o.nodeMap, bit)]
+		}
+		if !n.nodes[i].unshared(other, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameArray[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // hashed is an element on its way into a trie that is built at once, which takes a

@@ -35,8 +35,8 @@ func TestValuesThatCannotBeRead(t *testing.T) {
 	}
 	check(bad, 4)
 	for c := range bad.All() {
-		if c.Key.Name == mail && (string(c.Raw) != "good" || c.ModRevision != 1) {
-			t.Errorf("a snapshot would hold %q of revision %d, not the last good value", c.Raw, c.ModRevision)
+		if c.Key.Name == mail && (string(c.Raw) != "good" || c.ModRevision != 2) {
+			t.Errorf("a snapshot would hold %q of revision %d, not the last good value and the revision of the bad one", c.Raw, c.ModRevision)
 		}
 	}
 

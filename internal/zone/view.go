@@ -21,6 +21,7 @@ type View struct {
 	slots trie[*slot]
 	names int
 	bad   int
+	held  []Held // by name
 }
 
 // stamp is a key of which nothing but its mod revision matters.
@@ -85,8 +86,9 @@ func (v *View) Zones() iter.Seq[*Zone] {
 	}
 }
 
-// All yields every live key: zones, the names of their generations in use, and the
-// keys that stand for answers. The changes have Key, ModRevision and Raw only. For
+// All yields every live key: zones, the names of their generations in use, the keys
+// that stand for answers and those that let the guard go; of a zone that the guard
+// holds it is what is served, and a key that says so. The changes have Key, ModRevision and Raw only. For
 // a value that could not be read it is the last good one, if there was one. The
 // order is not to be relied on.
 func (v *View) All() iter.Seq[model.Change] {

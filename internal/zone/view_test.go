@@ -161,12 +161,16 @@ func TestGenerations(t *testing.T) {
 		t.Errorf("%d names, want 2", v.Names())
 	}
 
-	gone := v.Apply(5, []model.Change{{Key: changes[0].Key, ModRevision: 5, Deleted: true}})
+	gone := v.Apply(5, []model.Change{{Key: changes[0].Key, ModRevision: 5, Deleted: true}, acceptance(z, 5)})
 	expect(t, gone, "early.example.org.", dns.TypeTXT, "no zone")
 	if gone.Names() != 0 {
 		t.Errorf("%d names, want none", gone.Names())
 	}
 	expect(t, v, "early.example.org.", dns.TypeTXT, `NOERROR aa; answer early.example.org. 60 TXT "two"`)
+}
+
+func acceptance(z model.Name, rev int64) model.Change {
+	return model.Change{Key: model.Key{Kind: model.AcceptKey, Zone: z}, ModRevision: rev}
 }
 
 func each(changes []model.Change) iter.Seq2[model.Change, error] {

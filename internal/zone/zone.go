@@ -16,6 +16,7 @@ type Zone struct {
 	negTTL uint32  // of negative answers (RFC 2308 section 5), not over that of the SOA
 	apex   entry
 	names  names
+	rev    int64       // of the last change of its answers
 	conf   *model.Zone // nil: no value of this zone could ever be read
 }
 
@@ -31,6 +32,10 @@ func (z *Zone) Serial() uint32 { return z.soa.Serial }
 
 // Names is the number of names that are stored below the apex.
 func (z *Zone) Names() int { return z.names.stored }
+
+func (z *Zone) setRevision(rev int64) {
+	z.rev, z.soa.Serial = rev, z.conf.Serial(rev)
+}
 
 // SOA is the SOA record, the caller's to change.
 func (z *Zone) SOA() dns.RR {

@@ -891,6 +891,94 @@ func (x *DeleteZoneResponse) GetChange() *Change {
 	return nil
 }
 
+type AcceptZoneRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptZoneRequest) Reset() {
+	*x = AcceptZoneRequest{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptZoneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptZoneRequest) ProtoMessage() {}
+
+func (x *AcceptZoneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptZoneRequest.ProtoReflect.Descriptor instead.
+func (*AcceptZoneRequest) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AcceptZoneRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type AcceptZoneResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Change        *Change                `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptZoneResponse) Reset() {
+	*x = AcceptZoneResponse{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptZoneResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptZoneResponse) ProtoMessage() {}
+
+func (x *AcceptZoneResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptZoneResponse.ProtoReflect.Descriptor instead.
+func (*AcceptZoneResponse) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AcceptZoneResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 // ImportZoneRequest is one piece of a stream. The first names the zone and the
 // options; each may carry a piece of the zone file (RFC 1035 section 5).
 type ImportZoneRequest struct {
@@ -911,7 +999,7 @@ type ImportZoneRequest struct {
 
 func (x *ImportZoneRequest) Reset() {
 	*x = ImportZoneRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[13]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1011,7 @@ func (x *ImportZoneRequest) String() string {
 func (*ImportZoneRequest) ProtoMessage() {}
 
 func (x *ImportZoneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[13]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1024,7 @@ func (x *ImportZoneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportZoneRequest.ProtoReflect.Descriptor instead.
 func (*ImportZoneRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{13}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ImportZoneRequest) GetName() string {
@@ -996,7 +1084,7 @@ type ImportZoneResponse struct {
 
 func (x *ImportZoneResponse) Reset() {
 	*x = ImportZoneResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[14]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1096,7 @@ func (x *ImportZoneResponse) String() string {
 func (*ImportZoneResponse) ProtoMessage() {}
 
 func (x *ImportZoneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[14]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1109,7 @@ func (x *ImportZoneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportZoneResponse.ProtoReflect.Descriptor instead.
 func (*ImportZoneResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{14}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ImportZoneResponse) GetChange() *Change {
@@ -1110,7 +1198,7 @@ type ExportZoneRequest struct {
 
 func (x *ExportZoneRequest) Reset() {
 	*x = ExportZoneRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[15]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1210,7 @@ func (x *ExportZoneRequest) String() string {
 func (*ExportZoneRequest) ProtoMessage() {}
 
 func (x *ExportZoneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[15]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1223,7 @@ func (x *ExportZoneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportZoneRequest.ProtoReflect.Descriptor instead.
 func (*ExportZoneRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{15}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExportZoneRequest) GetName() string {
@@ -1155,7 +1243,7 @@ type ExportZoneResponse struct {
 
 func (x *ExportZoneResponse) Reset() {
 	*x = ExportZoneResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[16]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1255,7 @@ func (x *ExportZoneResponse) String() string {
 func (*ExportZoneResponse) ProtoMessage() {}
 
 func (x *ExportZoneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[16]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1268,7 @@ func (x *ExportZoneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportZoneResponse.ProtoReflect.Descriptor instead.
 func (*ExportZoneResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{16}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExportZoneResponse) GetData() []byte {
@@ -1211,7 +1299,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[17]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1311,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[17]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1324,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{17}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Host) GetFqdn() string {
@@ -1329,7 +1417,7 @@ type CreateHostRequest struct {
 
 func (x *CreateHostRequest) Reset() {
 	*x = CreateHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[18]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1429,7 @@ func (x *CreateHostRequest) String() string {
 func (*CreateHostRequest) ProtoMessage() {}
 
 func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[18]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1442,7 @@ func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostRequest.ProtoReflect.Descriptor instead.
 func (*CreateHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{18}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateHostRequest) GetFqdn() string {
@@ -1404,7 +1492,7 @@ type CreateHostResponse struct {
 
 func (x *CreateHostResponse) Reset() {
 	*x = CreateHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[19]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1504,7 @@ func (x *CreateHostResponse) String() string {
 func (*CreateHostResponse) ProtoMessage() {}
 
 func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[19]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1517,7 @@ func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostResponse.ProtoReflect.Descriptor instead.
 func (*CreateHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{19}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateHostResponse) GetHost() *Host {
@@ -1462,7 +1550,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[20]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1562,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[20]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1575,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{20}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetHostRequest) GetFqdn() string {
@@ -1512,7 +1600,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[21]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1612,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[21]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1625,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{21}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListHostsRequest) GetZone() string {
@@ -1578,7 +1666,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[22]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1678,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[22]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1691,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{22}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -1633,7 +1721,7 @@ type UpdateHostRequest struct {
 
 func (x *UpdateHostRequest) Reset() {
 	*x = UpdateHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[23]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1733,7 @@ func (x *UpdateHostRequest) String() string {
 func (*UpdateHostRequest) ProtoMessage() {}
 
 func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[23]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1746,7 @@ func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostRequest.ProtoReflect.Descriptor instead.
 func (*UpdateHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{23}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateHostRequest) GetFqdn() string {
@@ -1706,7 +1794,7 @@ type UpdateHostResponse struct {
 
 func (x *UpdateHostResponse) Reset() {
 	*x = UpdateHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[24]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1806,7 @@ func (x *UpdateHostResponse) String() string {
 func (*UpdateHostResponse) ProtoMessage() {}
 
 func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[24]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1819,7 @@ func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostResponse.ProtoReflect.Descriptor instead.
 func (*UpdateHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{24}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdateHostResponse) GetHost() *Host {
@@ -1758,7 +1846,7 @@ type DeleteHostRequest struct {
 
 func (x *DeleteHostRequest) Reset() {
 	*x = DeleteHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[25]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1858,7 @@ func (x *DeleteHostRequest) String() string {
 func (*DeleteHostRequest) ProtoMessage() {}
 
 func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[25]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1871,7 @@ func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{25}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteHostRequest) GetFqdn() string {
@@ -1809,7 +1897,7 @@ type DeleteHostResponse struct {
 
 func (x *DeleteHostResponse) Reset() {
 	*x = DeleteHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[26]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1909,7 @@ func (x *DeleteHostResponse) String() string {
 func (*DeleteHostResponse) ProtoMessage() {}
 
 func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[26]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1922,7 @@ func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{26}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteHostResponse) GetChange() *Change {
@@ -1859,7 +1947,7 @@ type SetAddressesRequest struct {
 
 func (x *SetAddressesRequest) Reset() {
 	*x = SetAddressesRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +1959,7 @@ func (x *SetAddressesRequest) String() string {
 func (*SetAddressesRequest) ProtoMessage() {}
 
 func (x *SetAddressesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +1972,7 @@ func (x *SetAddressesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAddressesRequest.ProtoReflect.Descriptor instead.
 func (*SetAddressesRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{27}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetAddressesRequest) GetFqdn() string {
@@ -1932,7 +2020,7 @@ type SetAddressesResponse struct {
 
 func (x *SetAddressesResponse) Reset() {
 	*x = SetAddressesResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2032,7 @@ func (x *SetAddressesResponse) String() string {
 func (*SetAddressesResponse) ProtoMessage() {}
 
 func (x *SetAddressesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2045,7 @@ func (x *SetAddressesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAddressesResponse.ProtoReflect.Descriptor instead.
 func (*SetAddressesResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{28}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetAddressesResponse) GetHost() *Host {
@@ -1983,7 +2071,7 @@ type RotateSecretRequest struct {
 
 func (x *RotateSecretRequest) Reset() {
 	*x = RotateSecretRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2083,7 @@ func (x *RotateSecretRequest) String() string {
 func (*RotateSecretRequest) ProtoMessage() {}
 
 func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2096,7 @@ func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSecretRequest.ProtoReflect.Descriptor instead.
 func (*RotateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{29}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RotateSecretRequest) GetFqdn() string {
@@ -2029,7 +2117,7 @@ type RotateSecretResponse struct {
 
 func (x *RotateSecretResponse) Reset() {
 	*x = RotateSecretResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2129,7 @@ func (x *RotateSecretResponse) String() string {
 func (*RotateSecretResponse) ProtoMessage() {}
 
 func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2142,7 @@ func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSecretResponse.ProtoReflect.Descriptor instead.
 func (*RotateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{30}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RotateSecretResponse) GetSecret() string {
@@ -2086,7 +2174,7 @@ type RecordSet struct {
 
 func (x *RecordSet) Reset() {
 	*x = RecordSet{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2186,7 @@ func (x *RecordSet) String() string {
 func (*RecordSet) ProtoMessage() {}
 
 func (x *RecordSet) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2199,7 @@ func (x *RecordSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSet.ProtoReflect.Descriptor instead.
 func (*RecordSet) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{31}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RecordSet) GetFqdn() string {
@@ -2158,7 +2246,7 @@ type ListRecordSetsRequest struct {
 
 func (x *ListRecordSetsRequest) Reset() {
 	*x = ListRecordSetsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2170,7 +2258,7 @@ func (x *ListRecordSetsRequest) String() string {
 func (*ListRecordSetsRequest) ProtoMessage() {}
 
 func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2183,7 +2271,7 @@ func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{32}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListRecordSetsRequest) GetFqdn() string {
@@ -2203,7 +2291,7 @@ type ListRecordSetsResponse struct {
 
 func (x *ListRecordSetsResponse) Reset() {
 	*x = ListRecordSetsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2303,7 @@ func (x *ListRecordSetsResponse) String() string {
 func (*ListRecordSetsResponse) ProtoMessage() {}
 
 func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2316,7 @@ func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{33}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListRecordSetsResponse) GetRecordSets() []*RecordSet {
@@ -2248,7 +2336,7 @@ type GetRecordSetRequest struct {
 
 func (x *GetRecordSetRequest) Reset() {
 	*x = GetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2348,7 @@ func (x *GetRecordSetRequest) String() string {
 func (*GetRecordSetRequest) ProtoMessage() {}
 
 func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2361,7 @@ func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{34}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetRecordSetRequest) GetFqdn() string {
@@ -2304,7 +2392,7 @@ type SetRecordSetRequest struct {
 
 func (x *SetRecordSetRequest) Reset() {
 	*x = SetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2404,7 @@ func (x *SetRecordSetRequest) String() string {
 func (*SetRecordSetRequest) ProtoMessage() {}
 
 func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2417,7 @@ func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*SetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{35}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetRecordSetRequest) GetFqdn() string {
@@ -2377,7 +2465,7 @@ type SetRecordSetResponse struct {
 
 func (x *SetRecordSetResponse) Reset() {
 	*x = SetRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2477,7 @@ func (x *SetRecordSetResponse) String() string {
 func (*SetRecordSetResponse) ProtoMessage() {}
 
 func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2490,7 @@ func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*SetRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{36}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetRecordSetResponse) GetRecordSet() *RecordSet {
@@ -2430,7 +2518,7 @@ type DeleteRecordSetRequest struct {
 
 func (x *DeleteRecordSetRequest) Reset() {
 	*x = DeleteRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2442,7 +2530,7 @@ func (x *DeleteRecordSetRequest) String() string {
 func (*DeleteRecordSetRequest) ProtoMessage() {}
 
 func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2455,7 +2543,7 @@ func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{37}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeleteRecordSetRequest) GetFqdn() string {
@@ -2488,7 +2576,7 @@ type DeleteRecordSetResponse struct {
 
 func (x *DeleteRecordSetResponse) Reset() {
 	*x = DeleteRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2588,7 @@ func (x *DeleteRecordSetResponse) String() string {
 func (*DeleteRecordSetResponse) ProtoMessage() {}
 
 func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2601,7 @@ func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{38}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DeleteRecordSetResponse) GetChange() *Change {
@@ -2543,7 +2631,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2643,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2656,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{39}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AuditRecord) GetId() string {
@@ -2668,7 +2756,7 @@ type ListAuditRecordsRequest struct {
 
 func (x *ListAuditRecordsRequest) Reset() {
 	*x = ListAuditRecordsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2768,7 @@ func (x *ListAuditRecordsRequest) String() string {
 func (*ListAuditRecordsRequest) ProtoMessage() {}
 
 func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2781,7 @@ func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{40}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListAuditRecordsRequest) GetZone() string {
@@ -2735,7 +2823,7 @@ type ListAuditRecordsResponse struct {
 
 func (x *ListAuditRecordsResponse) Reset() {
 	*x = ListAuditRecordsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2835,7 @@ func (x *ListAuditRecordsResponse) String() string {
 func (*ListAuditRecordsResponse) ProtoMessage() {}
 
 func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2848,7 @@ func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{41}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListAuditRecordsResponse) GetRecords() []*AuditRecord {
@@ -2787,7 +2875,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +2887,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +2900,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{42}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetStatusRequest) GetFqdn() string {
@@ -2842,7 +2930,7 @@ type ServerStatus struct {
 
 func (x *ServerStatus) Reset() {
 	*x = ServerStatus{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +2942,7 @@ func (x *ServerStatus) String() string {
 func (*ServerStatus) ProtoMessage() {}
 
 func (x *ServerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +2955,7 @@ func (x *ServerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerStatus.ProtoReflect.Descriptor instead.
 func (*ServerStatus) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{43}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ServerStatus) GetVersion() string {
@@ -2941,7 +3029,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2953,7 +3041,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2966,7 +3054,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{44}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{46}
 }
 
 type WhoAmIResponse struct {
@@ -2980,7 +3068,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3080,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3093,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{45}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WhoAmIResponse) GetPrincipal() string {
@@ -3101,6 +3189,10 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x05force\x18\x02 \x01(\bR\x05force\x12\x12\n" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\"A\n" +
 	"\x12DeleteZoneResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"0\n" +
+	"\x11AcceptZoneRequest\x12\x1b\n" +
+	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"A\n" +
+	"\x12AcceptZoneResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"\x93\x01\n" +
 	"\x11ImportZoneRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -3269,7 +3361,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\rWhoAmIRequest\"B\n" +
 	"\x0eWhoAmIResponse\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind2\x9d\x05\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind2\x8d\x06\n" +
 	"\vZoneService\x12c\n" +
 	"\n" +
 	"CreateZone\x12\x1e.signpost.v1.CreateZoneRequest\x1a\x1f.signpost.v1.CreateZoneResponse\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/zones\x12S\n" +
@@ -3278,7 +3370,9 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\n" +
 	"UpdateZone\x12\x1e.signpost.v1.UpdateZoneRequest\x1a\x1f.signpost.v1.UpdateZoneResponse\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*2\x10/v1/zones/{name}\x12g\n" +
 	"\n" +
-	"DeleteZone\x12\x1e.signpost.v1.DeleteZoneRequest\x1a\x1f.signpost.v1.DeleteZoneResponse\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/v1/zones/{name}\x12O\n" +
+	"DeleteZone\x12\x1e.signpost.v1.DeleteZoneRequest\x1a\x1f.signpost.v1.DeleteZoneResponse\"\x18\x82\xd3\xe4\x93\x02\x12*\x10/v1/zones/{name}\x12n\n" +
+	"\n" +
+	"AcceptZone\x12\x1e.signpost.v1.AcceptZoneRequest\x1a\x1f.signpost.v1.AcceptZoneResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x17/v1/zones/{name}:accept\x12O\n" +
 	"\n" +
 	"ImportZone\x12\x1e.signpost.v1.ImportZoneRequest\x1a\x1f.signpost.v1.ImportZoneResponse(\x01\x12O\n" +
 	"\n" +
@@ -3319,7 +3413,7 @@ func file_signpost_v1_signpost_proto_rawDescGZIP() []byte {
 	return file_signpost_v1_signpost_proto_rawDescData
 }
 
-var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*Change)(nil),                   // 0: signpost.v1.Change
 	(*Visibility)(nil),               // 1: signpost.v1.Visibility
@@ -3334,44 +3428,46 @@ var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*UpdateZoneResponse)(nil),       // 10: signpost.v1.UpdateZoneResponse
 	(*DeleteZoneRequest)(nil),        // 11: signpost.v1.DeleteZoneRequest
 	(*DeleteZoneResponse)(nil),       // 12: signpost.v1.DeleteZoneResponse
-	(*ImportZoneRequest)(nil),        // 13: signpost.v1.ImportZoneRequest
-	(*ImportZoneResponse)(nil),       // 14: signpost.v1.ImportZoneResponse
-	(*ExportZoneRequest)(nil),        // 15: signpost.v1.ExportZoneRequest
-	(*ExportZoneResponse)(nil),       // 16: signpost.v1.ExportZoneResponse
-	(*Host)(nil),                     // 17: signpost.v1.Host
-	(*CreateHostRequest)(nil),        // 18: signpost.v1.CreateHostRequest
-	(*CreateHostResponse)(nil),       // 19: signpost.v1.CreateHostResponse
-	(*GetHostRequest)(nil),           // 20: signpost.v1.GetHostRequest
-	(*ListHostsRequest)(nil),         // 21: signpost.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),        // 22: signpost.v1.ListHostsResponse
-	(*UpdateHostRequest)(nil),        // 23: signpost.v1.UpdateHostRequest
-	(*UpdateHostResponse)(nil),       // 24: signpost.v1.UpdateHostResponse
-	(*DeleteHostRequest)(nil),        // 25: signpost.v1.DeleteHostRequest
-	(*DeleteHostResponse)(nil),       // 26: signpost.v1.DeleteHostResponse
-	(*SetAddressesRequest)(nil),      // 27: signpost.v1.SetAddressesRequest
-	(*SetAddressesResponse)(nil),     // 28: signpost.v1.SetAddressesResponse
-	(*RotateSecretRequest)(nil),      // 29: signpost.v1.RotateSecretRequest
-	(*RotateSecretResponse)(nil),     // 30: signpost.v1.RotateSecretResponse
-	(*RecordSet)(nil),                // 31: signpost.v1.RecordSet
-	(*ListRecordSetsRequest)(nil),    // 32: signpost.v1.ListRecordSetsRequest
-	(*ListRecordSetsResponse)(nil),   // 33: signpost.v1.ListRecordSetsResponse
-	(*GetRecordSetRequest)(nil),      // 34: signpost.v1.GetRecordSetRequest
-	(*SetRecordSetRequest)(nil),      // 35: signpost.v1.SetRecordSetRequest
-	(*SetRecordSetResponse)(nil),     // 36: signpost.v1.SetRecordSetResponse
-	(*DeleteRecordSetRequest)(nil),   // 37: signpost.v1.DeleteRecordSetRequest
-	(*DeleteRecordSetResponse)(nil),  // 38: signpost.v1.DeleteRecordSetResponse
-	(*AuditRecord)(nil),              // 39: signpost.v1.AuditRecord
-	(*ListAuditRecordsRequest)(nil),  // 40: signpost.v1.ListAuditRecordsRequest
-	(*ListAuditRecordsResponse)(nil), // 41: signpost.v1.ListAuditRecordsResponse
-	(*GetStatusRequest)(nil),         // 42: signpost.v1.GetStatusRequest
-	(*ServerStatus)(nil),             // 43: signpost.v1.ServerStatus
-	(*WhoAmIRequest)(nil),            // 44: signpost.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),           // 45: signpost.v1.WhoAmIResponse
-	(*timestamppb.Timestamp)(nil),    // 46: google.protobuf.Timestamp
+	(*AcceptZoneRequest)(nil),        // 13: signpost.v1.AcceptZoneRequest
+	(*AcceptZoneResponse)(nil),       // 14: signpost.v1.AcceptZoneResponse
+	(*ImportZoneRequest)(nil),        // 15: signpost.v1.ImportZoneRequest
+	(*ImportZoneResponse)(nil),       // 16: signpost.v1.ImportZoneResponse
+	(*ExportZoneRequest)(nil),        // 17: signpost.v1.ExportZoneRequest
+	(*ExportZoneResponse)(nil),       // 18: signpost.v1.ExportZoneResponse
+	(*Host)(nil),                     // 19: signpost.v1.Host
+	(*CreateHostRequest)(nil),        // 20: signpost.v1.CreateHostRequest
+	(*CreateHostResponse)(nil),       // 21: signpost.v1.CreateHostResponse
+	(*GetHostRequest)(nil),           // 22: signpost.v1.GetHostRequest
+	(*ListHostsRequest)(nil),         // 23: signpost.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),        // 24: signpost.v1.ListHostsResponse
+	(*UpdateHostRequest)(nil),        // 25: signpost.v1.UpdateHostRequest
+	(*UpdateHostResponse)(nil),       // 26: signpost.v1.UpdateHostResponse
+	(*DeleteHostRequest)(nil),        // 27: signpost.v1.DeleteHostRequest
+	(*DeleteHostResponse)(nil),       // 28: signpost.v1.DeleteHostResponse
+	(*SetAddressesRequest)(nil),      // 29: signpost.v1.SetAddressesRequest
+	(*SetAddressesResponse)(nil),     // 30: signpost.v1.SetAddressesResponse
+	(*RotateSecretRequest)(nil),      // 31: signpost.v1.RotateSecretRequest
+	(*RotateSecretResponse)(nil),     // 32: signpost.v1.RotateSecretResponse
+	(*RecordSet)(nil),                // 33: signpost.v1.RecordSet
+	(*ListRecordSetsRequest)(nil),    // 34: signpost.v1.ListRecordSetsRequest
+	(*ListRecordSetsResponse)(nil),   // 35: signpost.v1.ListRecordSetsResponse
+	(*GetRecordSetRequest)(nil),      // 36: signpost.v1.GetRecordSetRequest
+	(*SetRecordSetRequest)(nil),      // 37: signpost.v1.SetRecordSetRequest
+	(*SetRecordSetResponse)(nil),     // 38: signpost.v1.SetRecordSetResponse
+	(*DeleteRecordSetRequest)(nil),   // 39: signpost.v1.DeleteRecordSetRequest
+	(*DeleteRecordSetResponse)(nil),  // 40: signpost.v1.DeleteRecordSetResponse
+	(*AuditRecord)(nil),              // 41: signpost.v1.AuditRecord
+	(*ListAuditRecordsRequest)(nil),  // 42: signpost.v1.ListAuditRecordsRequest
+	(*ListAuditRecordsResponse)(nil), // 43: signpost.v1.ListAuditRecordsResponse
+	(*GetStatusRequest)(nil),         // 44: signpost.v1.GetStatusRequest
+	(*ServerStatus)(nil),             // 45: signpost.v1.ServerStatus
+	(*WhoAmIRequest)(nil),            // 46: signpost.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),           // 47: signpost.v1.WhoAmIResponse
+	(*timestamppb.Timestamp)(nil),    // 48: google.protobuf.Timestamp
 }
 var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	1,  // 0: signpost.v1.Change.visibility:type_name -> signpost.v1.Visibility
-	46, // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
+	48, // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: signpost.v1.CreateZoneRequest.name_servers:type_name -> signpost.v1.NameServer
 	2,  // 3: signpost.v1.CreateZoneResponse.zone:type_name -> signpost.v1.Zone
 	0,  // 4: signpost.v1.CreateZoneResponse.change:type_name -> signpost.v1.Change
@@ -3379,75 +3475,78 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	2,  // 6: signpost.v1.UpdateZoneResponse.zone:type_name -> signpost.v1.Zone
 	0,  // 7: signpost.v1.UpdateZoneResponse.change:type_name -> signpost.v1.Change
 	0,  // 8: signpost.v1.DeleteZoneResponse.change:type_name -> signpost.v1.Change
-	0,  // 9: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
-	46, // 10: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	46, // 11: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
-	46, // 12: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
-	17, // 13: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
-	0,  // 14: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
-	17, // 15: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
-	17, // 16: signpost.v1.UpdateHostResponse.host:type_name -> signpost.v1.Host
-	0,  // 17: signpost.v1.UpdateHostResponse.change:type_name -> signpost.v1.Change
-	0,  // 18: signpost.v1.DeleteHostResponse.change:type_name -> signpost.v1.Change
-	17, // 19: signpost.v1.SetAddressesResponse.host:type_name -> signpost.v1.Host
-	0,  // 20: signpost.v1.SetAddressesResponse.change:type_name -> signpost.v1.Change
-	0,  // 21: signpost.v1.RotateSecretResponse.change:type_name -> signpost.v1.Change
-	31, // 22: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
-	31, // 23: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
-	0,  // 24: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
-	0,  // 25: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
-	46, // 26: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	39, // 27: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
-	17, // 28: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
-	31, // 29: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
-	1,  // 30: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
-	4,  // 31: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
-	6,  // 32: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
-	7,  // 33: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
-	9,  // 34: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
-	11, // 35: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
-	13, // 36: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
-	15, // 37: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
-	18, // 38: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
-	20, // 39: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
-	21, // 40: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
-	23, // 41: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
-	25, // 42: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
-	27, // 43: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
-	29, // 44: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
-	32, // 45: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
-	34, // 46: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
-	35, // 47: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
-	37, // 48: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
-	40, // 49: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
-	42, // 50: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
-	44, // 51: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
-	5,  // 52: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
-	2,  // 53: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
-	8,  // 54: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
-	10, // 55: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
-	12, // 56: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
-	14, // 57: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
-	16, // 58: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
-	19, // 59: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
-	17, // 60: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
-	22, // 61: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
-	24, // 62: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
-	26, // 63: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
-	28, // 64: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
-	30, // 65: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
-	33, // 66: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
-	31, // 67: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
-	36, // 68: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
-	38, // 69: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
-	41, // 70: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
-	43, // 71: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
-	45, // 72: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
-	52, // [52:73] is the sub-list for method output_type
-	31, // [31:52] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	0,  // 9: signpost.v1.AcceptZoneResponse.change:type_name -> signpost.v1.Change
+	0,  // 10: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
+	48, // 11: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	48, // 12: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
+	48, // 13: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
+	19, // 14: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
+	0,  // 15: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
+	19, // 16: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
+	19, // 17: signpost.v1.UpdateHostResponse.host:type_name -> signpost.v1.Host
+	0,  // 18: signpost.v1.UpdateHostResponse.change:type_name -> signpost.v1.Change
+	0,  // 19: signpost.v1.DeleteHostResponse.change:type_name -> signpost.v1.Change
+	19, // 20: signpost.v1.SetAddressesResponse.host:type_name -> signpost.v1.Host
+	0,  // 21: signpost.v1.SetAddressesResponse.change:type_name -> signpost.v1.Change
+	0,  // 22: signpost.v1.RotateSecretResponse.change:type_name -> signpost.v1.Change
+	33, // 23: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
+	33, // 24: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
+	0,  // 25: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
+	0,  // 26: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
+	48, // 27: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	41, // 28: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
+	19, // 29: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
+	33, // 30: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
+	1,  // 31: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
+	4,  // 32: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
+	6,  // 33: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
+	7,  // 34: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
+	9,  // 35: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
+	11, // 36: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
+	13, // 37: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
+	15, // 38: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
+	17, // 39: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
+	20, // 40: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
+	22, // 41: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
+	23, // 42: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
+	25, // 43: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
+	27, // 44: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
+	29, // 45: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
+	31, // 46: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
+	34, // 47: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
+	36, // 48: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
+	37, // 49: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
+	39, // 50: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
+	42, // 51: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
+	44, // 52: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
+	46, // 53: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
+	5,  // 54: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
+	2,  // 55: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
+	8,  // 56: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
+	10, // 57: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
+	12, // 58: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
+	14, // 59: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
+	16, // 60: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
+	18, // 61: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
+	21, // 62: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
+	19, // 63: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
+	24, // 64: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
+	26, // 65: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
+	28, // 66: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
+	30, // 67: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
+	32, // 68: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
+	35, // 69: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
+	33, // 70: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
+	38, // 71: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
+	40, // 72: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
+	43, // 73: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
+	45, // 74: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
+	47, // 75: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
+	54, // [54:76] is the sub-list for method output_type
+	32, // [32:54] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_signpost_v1_signpost_proto_init() }
@@ -3456,14 +3555,14 @@ func file_signpost_v1_signpost_proto_init() {
 		return
 	}
 	file_signpost_v1_signpost_proto_msgTypes[9].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[23].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signpost_v1_signpost_proto_rawDesc), len(file_signpost_v1_signpost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -35,6 +35,7 @@ const (
 	ZoneService_ListZones_FullMethodName  = "/signpost.v1.ZoneService/ListZones"
 	ZoneService_UpdateZone_FullMethodName = "/signpost.v1.ZoneService/UpdateZone"
 	ZoneService_DeleteZone_FullMethodName = "/signpost.v1.ZoneService/DeleteZone"
+	ZoneService_AcceptZone_FullMethodName = "/signpost.v1.ZoneService/AcceptZone"
 	ZoneService_ImportZone_FullMethodName = "/signpost.v1.ZoneService/ImportZone"
 	ZoneService_ExportZone_FullMethodName = "/signpost.v1.ZoneService/ExportZone"
 )
@@ -48,6 +49,9 @@ type ZoneServiceClient interface {
 	ListZones(ctx context.Context, in *ListZonesRequest, opts ...grpc.CallOption) (*ListZonesResponse, error)
 	UpdateZone(ctx context.Context, in *UpdateZoneRequest, opts ...grpc.CallOption) (*UpdateZoneResponse, error)
 	DeleteZone(ctx context.Context, in *DeleteZoneRequest, opts ...grpc.CallOption) (*DeleteZoneResponse, error)
+	// Says that losing most names of a zone, or the zone itself, is meant: name servers
+	// that keep it as it was let go.
+	AcceptZone(ctx context.Context, in *AcceptZoneRequest, opts ...grpc.CallOption) (*AcceptZoneResponse, error)
 	// Over REST: POST /v1/zones/{name}:import with the zone file as text/dns.
 	ImportZone(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportZoneRequest, ImportZoneResponse], error)
 	// Over REST: GET /v1/zones/{name}:export answers text/dns.
@@ -112,6 +116,16 @@ func (c *zoneServiceClient) DeleteZone(ctx context.Context, in *DeleteZoneReques
 	return out, nil
 }
 
+func (c *zoneServiceClient) AcceptZone(ctx context.Context, in *AcceptZoneRequest, opts ...grpc.CallOption) (*AcceptZoneResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcceptZoneResponse)
+	err := c.cc.Invoke(ctx, ZoneService_AcceptZone_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *zoneServiceClient) ImportZone(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportZoneRequest, ImportZoneResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &ZoneService_ServiceDesc.Streams[0], ZoneService_ImportZone_FullMethodName, cOpts...)
@@ -153,6 +167,9 @@ type ZoneServiceServer interface {
 	ListZones(context.Context, *ListZonesRequest) (*ListZonesResponse, error)
 	UpdateZone(context.Context, *UpdateZoneRequest) (*UpdateZoneResponse, error)
 	DeleteZone(context.Context, *DeleteZoneRequest) (*DeleteZoneResponse, error)
+	// Says that losing most names of a zone, or the zone itself, is meant: name servers
+	// that keep it as it was let go.
+	AcceptZone(context.Context, *AcceptZoneRequest) (*AcceptZoneResponse, error)
 	// Over REST: POST /v1/zones/{name}:import with the zone file as text/dns.
 	ImportZone(grpc.ClientStreamingServer[ImportZoneRequest, ImportZoneResponse]) error
 	// Over REST: GET /v1/zones/{name}:export answers text/dns.
@@ -181,6 +198,9 @@ func (UnimplementedZoneServiceServer) UpdateZone(context.Context, *UpdateZoneReq
 }
 func (UnimplementedZoneServiceServer) DeleteZone(context.Context, *DeleteZoneRequest) (*DeleteZoneResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteZone not implemented")
+}
+func (UnimplementedZoneServiceServer) AcceptZone(context.Context, *AcceptZoneRequest) (*AcceptZoneResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcceptZone not implemented")
 }
 func (UnimplementedZoneServiceServer) ImportZone(grpc.ClientStreamingServer[ImportZoneRequest, ImportZoneResponse]) error {
 	return status.Error(codes.Unimplemented, "method ImportZone not implemented")
@@ -299,6 +319,24 @@ func _ZoneService_DeleteZone_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ZoneService_AcceptZone_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcceptZoneRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ZoneServiceServer).AcceptZone(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ZoneService_AcceptZone_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ZoneServiceServer).AcceptZone(ctx, req.(*AcceptZoneRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ZoneService_ImportZone_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(ZoneServiceServer).ImportZone(&grpc.GenericServerStream[ImportZoneRequest, ImportZoneResponse]{ServerStream: stream})
 }
@@ -343,6 +381,10 @@ var ZoneService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteZone",
 			Handler:    _ZoneService_DeleteZone_Handler,
+		},
+		{
+			MethodName: "AcceptZone",
+			Handler:    _ZoneService_AcceptZone_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
