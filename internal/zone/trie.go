@@ -43,17 +43,19 @@ func bitAt(h uint64, d int) uint64 { return 1 << (h >> (64 - ways - ways*d) & (1
 
 func rank(bitmap, bit uint64) int { return bits.OnesCount64(bitmap & (bit - 1)) }
 
-func (t *trie[E]) find(key string) (E, bool) {
+// find gives the element of a key; the zero E when there is none.
+func (t *trie[E]) find(key string) (none E, ok bool) {
 	h := hash(key)
 	n := &t.root
 	for d := 0; d < depth; d++ {
 		bit := bitAt(h, d)
 		if n.elemMap&bit != 0 {
-			e := n.elems[rank(n.elemMap, bit)]
-			return e, e.key() == key
+			if e := n.elems[rank(n.elemMap, bit)]; e.key() == key {
+				return e, true
+			}
+			return none, false // not the stranger whose hash begins alike
 		}
 		if n.nodeMap&bit == 0 {
-			var none E
 			return none, false
 		}
 		n = &n.nodes[rank(n.nodeMap, bit)]
@@ -63,7 +65,6 @@ func (t *trie[E]) find(key string) (E, bool) {
 			return e, true
 		}
 	}
-	var none E
 	return none, false
 }
 

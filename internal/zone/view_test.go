@@ -2,6 +2,7 @@ package zone_test
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -180,6 +181,29 @@ func each(changes []model.Change) iter.Seq2[model.Change, error] {
 				return
 			}
 		}
+	}
+}
+
+// No zone is taken for another one that hashes alike: found when a new zone was held
+// in the place of a stranger's.
+func TestManyZonesComeOneByOne(t *testing.T) {
+	const zones = 300
+	v := zone.Empty(0)
+	for i := range zones {
+		z := fmt.Sprintf("z%d.example.", i)
+		rev := int64(2*i + 1)
+		v = v.Apply(rev, []model.Change{nameChange(1, z, "www."+z, "text", rev)}) // beside what is served, as an import does
+		v = v.Apply(rev+1, zoneChanges(t, z, rev+1))
+	}
+	n := 0
+	for range v.Zones() {
+		n++
+	}
+	if n != zones || len(v.Held()) != 0 {
+		t.Errorf("%d zones, %d of them held; want %d and none", n, len(v.Held()), zones)
+	}
+	if v.Names() != zones {
+		t.Errorf("%d names, want one in each of %d zones", v.Names(), zones)
 	}
 }
 
