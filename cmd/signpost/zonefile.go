@@ -96,6 +96,9 @@ func (c *cli) imported(a *pb.ImportZoneResponse, in *pb.ImportZoneRequest) error
 	if a.GetHostsKept() > 0 || a.GetSkipped() > 0 {
 		counts += fmt.Sprintf(", %d skipped for hosts; hosts kept: %d", a.GetSkipped(), a.GetHostsKept())
 	}
+	if a.GetHostsRemoved() > 0 {
+		counts += fmt.Sprintf("; hosts removed, with their owners and secrets: %d", a.GetHostsRemoved())
+	}
 	if c.json() {
 		return c.done(what, a.GetChange(), a)
 	}
