@@ -30,32 +30,51 @@ build: ## build all programs into bin/
 	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/... ./test/cmd/...
 
 test: ## all tests that need nothing but Go
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 race: ## all tests with the race detector
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
-e2e: ## three etcd, two coredns and two signpostd as real processes, and faults
-	$(GO) test -count=1 -v -run 'TestProduction' ./test/...
+e2e: ## three etcd, two coredns and two signpostd as real processes, and faults; open, and with certificates and roles
+	$(GO) test -count=1 -v -run 'TestProduction|TestClosedEtcd' ./test/...
 
-PEERS ?= 500
-interop: ## the same answers as BIND, Knot and NSD on PEERS random zones (root installs them)
+interop: PEERS ?= 500
+interop: ## the same answers as BIND, Knot and NSD on PEERS random zones, login at npm's oidc-provider, ddclient and inadyn (root installs them)
 	$(GO) test -count=1 -v -timeout 30m -run 'TestPeersSayTheSame' ./test/diff -args -peers $(PEERS)
+	$(GO) test -count=1 -v -run 'TestPeopleLogInAtARealProvider' ./test/oidcprovider -args -interop
+	$(GO) test -count=1 -v -run 'TestDdclient|TestInadyn' -timeout 10m ./test/clients -args -interop
 
 KILLS ?= 1000
-chaos: ## control services killed KILLS times in mid-call, in process and as processes
+IMPORT_KILLS ?= 100
+chaos: ## control services killed KILLS times in mid-call, in process and as processes, and IMPORT_KILLS times in an import
 	$(GO) test -count=1 -v -timeout 60m -run 'TestOneChangeIsOneChange' ./test -args -kills $(KILLS)
+	$(GO) test -count=1 -v -timeout 30m -run 'TestAKilledImport' ./test -args -import-kills $(IMPORT_KILLS)
 
-bench: ## the figures of docs/benchmarks.md
+SIZES  ?= 1000,100000
+GROWTH ?= 1000,100000
+NAMES  ?= 100000
+ROUNDS ?= 5
+JSON   ?= $(BIN)/bench-$(NAMES).json
+BENCH  ?=
+bench: build ## the figures of docs/benchmarks.md; root installs the servers of others; NAMES= ROUNDS= PEERS=nsd,ours SIZES= GROWTH=
+	$(GO) test -count=1 -v -timeout 40m -run 'TestSize' ./test/size -args -size $(SIZES)
+	$(GO) test -count=1 -v -timeout 60m -run 'TestGrowth' ./test/size -args -growth $(GROWTH)
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/zone
 	$(GO) test -count=1 -v -run 'TestCostPerQuery' ./plugin -args -cost
+	$(GO) test -count=1 -v -run 'TestPaceOfChanges' ./internal/store -args -pace
+	$(GO) test -count=1 -v -run 'TestPaceOfNicUpdate' ./internal/proc/control -args -pace
+	$(GO) test -count=1 -v -timeout 30m -run 'TestALargeImport' ./test -args -large 1000000
+	$(GO) test -count=1 -v -timeout 30m -run 'TestAFileAtTheLimit' ./test -args -limit
+	$(GO) test -count=1 -v -run 'TestCostOfAChecker' ./internal/health -args -cost
+	$(GO) test -count=1 -v -timeout 30m -run 'TestFailoverTimes' ./test -args -failover 50
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/bench ./test/bench
+	$(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/bench-coredns ./test/bench/coredns
+	$(BIN)/bench -bin $(BIN) -names $(NAMES) -rounds $(ROUNDS) -peers '$(PEERS)' -json $(JSON) $(BENCH)
+	$(BIN)/bench -write-docs docs/benchmarks.md
 
 FUZZTIME ?= 60s
 fuzz: ## fuzz every target for FUZZTIME (default 60s)
-	@set -e; for p in $$($(GO) list ./...); do \
-	  d=$$($(GO) list -f '{{.Dir}}' $$p); \
-	  for f in $$(grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' $$d/*_test.go 2>/dev/null | awk '{print $$2}'); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
+	@GO='$(GO)' test/fuzz.sh $(FUZZTIME)
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -28,30 +28,58 @@ func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetAddressesResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
-		if err != nil {
+	return change(c, func(p *plan) (*pb.SetAddressesResponse, error) { return p.setAddresses(name, in, given) })
+}
+
+// setAddresses plans what SetAddresses does to one host.
+func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given []netip.Addr) (*pb.SetAddressesResponse, error) {
+	z, old, err := p.host(name, in.GetEtag())
+	if err != nil {
+		return nil, err
+	}
+	if old.Host.Disabled != nil {
+		return nil, disabledHost("set addresses of", name, old.Host)
+	}
+	if h := old.Data.Host; p.call.who.Kind == access.HostSecret && len(h.Endpoints) > 0 && h.Endpoint(model.MainEndpoint) == nil {
+		return nil, model.E(model.NotFound, "set addresses of", name.Text()).In("fqdn").
+			Because("the host has endpoints, and its secret is for the addresses of none of them").Hint("use the secret of one, from signpost endpoint rotate-secret")
+	}
+	if err := checkAddresses(z, "addresses", given); err != nil {
+		return nil, err
+	}
+	addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
+	if len(addrs) > maxAddresses {
+		return nil, model.E(model.Invalid, "set addresses of", name.Text()).In("addresses").Because("the host would have more than 16")
+	}
+	next, err := p.withAddresses(old, addrs)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.guardCleared(z, old, in.GetConfirmLast(), next.Data.Host); err != nil {
+		return nil, err
+	}
+	policy, err := p.Glance(z) // an older lease will do
+	if err != nil {
+		return nil, err
+	}
+	changed := next.Data != old.Data || old.Host.Lapsed != nil
+	if next.Host == old.Host && policy.RefreshDue(old.Host, p.call.s.now()) {
+		control := *old.Host
+		control.RefreshTime = p.call.s.now().UTC().Truncate(time.Second)
+		next.Host = &control
+	}
+	if old.Host.Lapsed != nil {
+		next.Host.Lapsed = nil
+	}
+	if next.Host != old.Host {
+		if next, err = p.putHost(z, old, next); err != nil {
 			return nil, err
 		}
-		if err := checkAddresses(z, "addresses", given); err != nil {
-			return nil, err
-		}
-		addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
-		if len(addrs) > maxAddresses {
-			return nil, model.E(model.Invalid, "set addresses of", name.Text()).In("addresses").Because("the host would have more than 16")
-		}
-		next, err := p.withAddresses(old, addrs)
-		if err != nil {
-			return nil, err
-		}
-		if next.Data != old.Data {
-			p.zone = z
-			p.PutName(z, name, next.Data)
-			p.PutHost(z, name, next.Host)
-			p.record(z.Name, name, "", addressText(old.Data.Host.Addresses()), addressText(addrs))
-		}
-		return &pb.SetAddressesResponse{Host: hostMessage(z, next), Change: &pb.Change{}}, nil
-	})
+	}
+	if changed {
+		p.record(z.Name, name, "", addressesAndWhy(old), addressesAndWhy(next))
+	}
+	return &pb.SetAddressesResponse{Host: leased(hostMessage(z, next), policy, next.Host), Change: &pb.Change{}}, nil
 }
 
 // withAddresses is the host with these addresses; the host itself when it has
@@ -74,8 +102,21 @@ func (p *plan) withAddresses(old store.Named, addrs []netip.Addr) (store.Named, 
 	return store.Named{Name: old.Name, Data: &data, Host: &control}, nil
 }
 
+func disabledHost(op string, name model.Name, h *model.HostControl) error {
+	return model.E(model.Precondition, op, name.Text()).In("fqdn").Because("the host is disabled" + because(h.Disabled)).
+		Hint("enable it first, with signpost host enable").From(model.ErrDisabled)
+}
+
+// families is a request that sets addresses of families.
+type families interface {
+	GetFqdn() string
+	GetAddresses() []string
+	GetClearIpv4() bool
+	GetClearIpv6() bool
+}
+
 // mentioned is the addresses that a request gives. Errors are of kind Invalid.
-func mentioned(in *pb.SetAddressesRequest) ([]netip.Addr, error) {
+func mentioned(in families) ([]netip.Addr, error) {
 	addrs, err := parseAddresses("addresses", in.GetAddresses())
 	if err != nil {
 		return nil, err
@@ -115,4 +156,13 @@ func family(addrs []netip.Addr, v4 bool) []netip.Addr {
 		}
 	}
 	return out
+}
+
+// addressesAndWhy is a host's addresses for people, and why they are not answered.
+func addressesAndWhy(n store.Named) string {
+	text := addressText(n.Data.Host.Addresses())
+	if n.Host.Lapsed != nil {
+		text += ", lapsed"
+	}
+	return text
 }

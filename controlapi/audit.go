@@ -1,7 +1,11 @@
 package controlapi
 
 import (
+	"cmp"
 	"context"
+	"strconv"
+	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -13,7 +17,7 @@ import (
 
 // ListAuditRecords shows who changed what, the newest first.
 func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsRequest) (out *pb.ListAuditRecordsResponse, err error) {
-	c, err := s.authorize(ctx, access.AuditRead, at(in.GetFqdn()), in)
+	c, err := s.authorize(ctx, access.AuditRead, at(cmp.Or(in.GetFqdn(), in.GetZone())), in)
 	if err != nil {
 		return nil, err
 	}
@@ -22,22 +26,80 @@ func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsR
 	if err != nil {
 		return nil, err
 	}
-	before, err := readPageToken(in.GetPageToken())
+	since, err := auditSince(in.GetSince())
 	if err != nil {
 		return nil, err
 	}
+	query := listOf("audit", in.GetZone(), in.GetFqdn(), in.GetPrincipal(), in.GetAction(), strconv.FormatInt(since.UnixMilli(), 10))
+	before, err := query.read(in.GetPageToken())
+	if err == nil && before != "" && !store.IsAuditID(before) {
+		err = badToken(in.GetPageToken())
+	}
+	if err != nil {
+		return nil, err
+	}
+	end, err := s.turns.Wait(ctx, c.who.Name()) // it may read very many to find few
+	if err != nil {
+		return nil, model.E(model.Unavailable, "list audit records", "").Because("another list of yours is still being read").From(err)
+	}
+	defer end()
 	err = c.read(func(tx *store.Tx) error {
-		records, more, err := tx.AuditRecords(before, pageSize(in.GetPageSize()), match)
+		shown, err := c.auditShown(tx)
 		if err != nil {
 			return err
 		}
-		out = &pb.ListAuditRecordsResponse{NextPageToken: pageToken(more)}
+		records, more, err := tx.AuditRecords(before, since, pageSize(in.GetPageSize()), func(r *model.AuditRecord) bool { return match(r) && shown(r) })
+		if err != nil {
+			return err
+		}
+		out = &pb.ListAuditRecordsResponse{NextPageToken: query.token(more)}
 		for _, r := range records {
 			out.Records = append(out.Records, auditMessage(r))
 		}
 		return nil
 	})
 	return out, err
+}
+
+// auditSince is the time from which on records are wanted; the zero time: all.
+func auditSince(at *timestamppb.Timestamp) (time.Time, error) {
+	if at == nil {
+		return time.Time{}, nil
+	}
+	if err := at.CheckValid(); err != nil {
+		return time.Time{}, model.E(model.Invalid, "list audit records", "").In("since").Because("it is no time")
+	}
+	return at.AsTime(), nil
+}
+
+// auditShown is which records the caller may read of what they asked about: of a zone that
+// they administer, those of the zone as it is now; of a host that they own or edit, those
+// from the time of its owner.
+func (c *call) auditShown(tx *store.Tx) (func(*model.AuditRecord) bool, error) {
+	all := func(*model.AuditRecord) bool { return true }
+	if c.who.Kind != access.User || c.who.Operator {
+		return all, nil
+	}
+	r, err := known(tx, c.who, c.action, c.resource, c.s.now())
+	if err != nil {
+		return nil, err
+	}
+	var administers *model.Zone
+	if r.Policy != nil && c.who.Among(r.Policy.Admins) {
+		if administers, err = tx.Zone(r.Zone); err != nil {
+			return nil, err
+		}
+	}
+	return func(a *model.AuditRecord) bool {
+		return administers != nil && isOf(administers, a) || r.Owner != "" && a.Owner == r.Owner
+	}, nil
+}
+
+// isOf reports whether a record is of a zone as it is now: not of one above or below it,
+// in which its names were or are, nor of one of that name that was deleted before. An
+// import that takes its hosts away makes no other zone of it.
+func isOf(z *model.Zone, a *model.AuditRecord) bool {
+	return a.Zone == z.Name && (a.Revision > store.MadeAt(z.Incarnation) || !a.Time.Before(z.CreateTime))
 }
 
 func auditFilter(in *pb.ListAuditRecordsRequest) (func(*model.AuditRecord) bool, error) {
@@ -58,8 +120,15 @@ func auditFilter(in *pb.ListAuditRecordsRequest) (func(*model.AuditRecord) bool,
 		if about == "" {
 			about = r.Zone
 		}
-		return (zone == "" || r.Zone == zone) && (name == "" || about == name)
+		return (zone == "" || r.Zone == zone) && (name == "" || about == name) &&
+			(in.GetPrincipal() == "" || r.Principal == in.GetPrincipal()) && ofAction(r.Action, in.GetAction())
 	}, nil
+}
+
+// ofAction reports whether an action is the wanted one, or of the wanted kind; all are of
+// the empty kind.
+func ofAction(action, want string) bool {
+	return want == "" || action == want || strings.HasPrefix(action, want+".")
 }
 
 func auditMessage(r *model.AuditRecord) *pb.AuditRecord {

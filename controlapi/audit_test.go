@@ -1,6 +1,7 @@
 package controlapi_test
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -74,5 +75,55 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	wantErr(t, err, codes.InvalidArgument, "page_token")
 	if log := s.log.String(); strings.Count(log, `"msg":"changed"`) != 6 || strings.Contains(log, secret) {
 		t.Errorf("the log's lines: %s", log)
+	}
+}
+
+// A token of another list would quietly leave out or repeat what it does not know.
+func TestATokenGoesWithItsList(t *testing.T) {
+	s := start(t)
+	for _, z := range []string{"a.example.org", "b.example.org", "c.example.org"} {
+		s.zone(z)
+		s.host("x."+z, "192.0.2.1")
+		s.host("y."+z, "192.0.2.1")
+	}
+	lists := map[string]func(token string, size int32) (string, error){
+		"zones": func(token string, size int32) (string, error) {
+			out, err := s.zones.ListZones(s.admin(), &pb.ListZonesRequest{PageToken: token, PageSize: size})
+			return out.GetNextPageToken(), err
+		},
+	}
+	for _, in := range []*pb.ListHostsRequest{{}, {Zone: "a.example.org"}, {Address: "192.0.2.0/24"}} {
+		lists["hosts "+in.String()] = func(token string, size int32) (string, error) {
+			out, err := s.hosts.ListHosts(s.admin(), &pb.ListHostsRequest{Zone: in.Zone, Address: in.Address, PageToken: token, PageSize: size})
+			return out.GetNextPageToken(), err
+		}
+	}
+	for _, in := range []*pb.ListAuditRecordsRequest{{}, {Zone: "a.example.org"}, {Fqdn: "a.example.org"}} {
+		lists["audit "+in.String()] = func(token string, size int32) (string, error) {
+			out, err := s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{Zone: in.Zone, Fqdn: in.Fqdn, PageToken: token, PageSize: size})
+			return out.GetNextPageToken(), err
+		}
+	}
+	tokens := map[string]string{}
+	for of, list := range lists {
+		var err error
+		if tokens[of], err = list("", 1); err != nil || tokens[of] == "" && of != "audit "+(&pb.ListAuditRecordsRequest{Fqdn: "a.example.org"}).String() {
+			t.Fatal(of, err)
+		}
+	}
+	for of, list := range lists {
+		if _, err := list(tokens[of], 2); err != nil {
+			t.Errorf("%s: its own token: %v", of, err)
+		}
+		for other, token := range tokens {
+			if other != of && token != "" {
+				_, err := list(token, 1)
+				wantErr(t, err, codes.InvalidArgument, "page_token")
+			}
+		}
+		for _, bad := range []string{"!", "AA", tokens["zones"] + "A", tokens[of] + "=", base64.RawURLEncoding.EncodeToString([]byte("0"))} {
+			_, err := list(bad, 1)
+			wantErr(t, err, codes.InvalidArgument, "page_token")
+		}
 	}
 }

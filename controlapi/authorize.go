@@ -3,7 +3,6 @@ package controlapi
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -22,11 +21,20 @@ type call struct {
 	caller     Caller
 	credential credential
 	who        access.Principal
+	automation string      // what acts, when it is nobody's call
+	proof      store.Basis // of who
+	first      glance      // the proof's own look, until another has been had
 	action     access.Action
 	resource   access.Resource
 	in         proto.Message
 	started    time.Time
-	refused    bool // access.Decide said no
+	refused    bool   // access.Decide said no, or there were too many changes
+	wrong      bool   // what was shown is nobody's credential
+	paced      bool   // the change was counted
+	marker     string // whose end ends the timed word that is said
+	former     string // of the word in whose place it is
+	confirmed  bool   // the caller's credential held in a state of after the call came
+	again      bool   // it would be refused, and was made before
 }
 
 // authorize is the first statement of every method: it finds out who is asking,
@@ -36,6 +44,11 @@ type call struct {
 func (s *Service) authorize(ctx context.Context, a access.Action, r access.Resource, in proto.Message) (*call, error) {
 	c := &call{s: s, ctx: ctx, caller: callerOf(ctx), action: a, resource: r, in: in, started: time.Now()}
 	err := c.admit()
+	if model.KindOf(err) == model.Unauthenticated && err != nil && c.caller.Authorization != "" {
+		if c.wrong = true; !access.HasEnded(err) {
+			err = c.guessed(err)
+		}
+	}
 	if err != nil {
 		c.done(&err)
 		return nil, err
@@ -45,38 +58,127 @@ func (s *Service) authorize(ctx context.Context, a access.Action, r access.Resou
 
 func (c *call) admit() error {
 	var err error
+	if c.s.barred.address(c.caller.Source) {
+		return c.bar("address")
+	}
 	if c.credential, err = parseAuthorization(c.caller.Authorization); err != nil {
 		return err
 	}
-	if c.credential.secret.Kind != access.Nobody {
-		// What is done afterwards looks the credential up again, on the state it acts on.
-		err := c.s.store.Peek(c.ctx, func(tx *store.Tx) error {
-			var err error
-			c.who, err = c.credential.identify(tx)
-			return err
-		})
-		if err != nil {
+	if c.credential.secret.Kind == access.EndpointSecret && c.credential.host == "" {
+		c.credential.host, c.credential.id = c.resource.Name, c.resource.ID
+	}
+	if c.credential.token != "" {
+		if c.credential.user, err = c.s.user(c.ctx, c.credential.token); err != nil {
 			return err
 		}
 	}
-	if err := access.Decide(c.who, c.action, c.resource); err != nil {
-		c.refused = true
+	by := ""
+	if c.credential == (credential{}) {
+		err = c.decideOn(nil) // nobody's rights rest on nothing
+	} else {
+		// What is done afterwards looks it all up again, on the state it acts on.
+		wrong := false
+		err = c.s.store.Peek(c.ctx, func(tx *store.Tx) error {
+			if wrong { // in the state at hand: a second look has its price
+				if err := c.locked(); err != nil {
+					return err
+				}
+			}
+			who, first, err := c.identify(tx)
+			c.who, c.first = who, first
+			c.refused = model.KindOf(err) == model.Denied
+			wrong = err != nil
+			if err == nil {
+				if by = c.barredBy(); by == "" {
+					err = c.unlessMade(tx, c.decideOn(tx))
+				}
+			}
+			c.proof = tx.Basis()
+			return err
+		})
+	}
+	if err == nil && by != "" {
+		err = c.bar(by)
+	}
+	// Who may not know of a thing is told that first, and who may only then.
+	if (err == nil || errors.Is(err, model.ErrBlocked)) && c.s.barred.agent(c.caller.UserAgent) {
+		return c.bar("agent")
+	}
+	if err == nil {
+		err = c.paceRead()
+	}
+	if err != nil {
 		return err
 	}
 	return c.s.validate(c.action, c.in)
 }
 
-// confirm looks the caller's credential up again inside a transaction, so that no
-// change is committed on one that was taken back meanwhile.
-func (c *call) confirm(tx *store.Tx) error {
-	who, err := c.credential.identify(tx)
+// user is whom an identity provider's token vouches for.
+func (s *Service) user(ctx context.Context, token string) (*access.Principal, error) {
+	if s.users == nil {
+		return nil, access.Wrong()
+	}
+	p, err := s.users(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	p.Operator = p.Among(s.operators)
+	return &p, nil
+}
+
+// decideOn decides on what a transaction says of the resource.
+func (c *call) decideOn(tx *store.Tx) error {
+	err := c.may(tx, c.action, c.resource)
+	c.refused = err != nil && model.KindOf(err) != model.Unavailable
+	return err
+}
+
+// may decides on an action of the caller's, of which what they call for consists.
+func (c *call) may(tx *store.Tx, a access.Action, r access.Resource) error {
+	return decide(tx, c.who, a, r, c.s.now())
+}
+
+// decide decides on what a transaction says of a resource, as far as it matters.
+func decide(tx *store.Tx, who access.Principal, a access.Action, r access.Resource, now time.Time) error {
+	var err error
+	switch {
+	case who.Kind == access.User && (!who.Operator || who.Narrow != nil):
+		r, err = known(tx, who, a, r, now)
+	case who.Kind == access.HostSecret || who.Kind == access.EndpointSecret:
+		r, err = knownOf(tx, who.Host, r, now)
+	}
 	if err != nil {
 		return err
 	}
-	if who != c.who {
+	return access.Decide(who, a, r)
+}
+
+// confirm looks the caller's credential and rights up again inside a transaction, so
+// that no change is committed on what was taken back meanwhile, and nothing is told to
+// who has lost them before the call.
+func (c *call) confirm(tx *store.Tx) error {
+	c.confirmed = true
+	if err := c.who.Ended(c.s.now()); err != nil {
+		return err
+	}
+	if c.first.tx == tx && tx != nil {
+		return nil // it is the look that was decided on
+	}
+	c.first = glance{}
+	if !c.again {
+		if same, err := tx.Holds(c.proof); same || err != nil {
+			return err
+		}
+	}
+	who, _, err := c.identify(tx)
+	if err != nil {
+		return err
+	}
+	if !who.Same(c.who) {
 		return access.Wrong()
 	}
-	return nil
+	c.who = who
+	return c.unlessMade(tx, c.decideOn(tx))
 }
 
 // read looks at the state of now, in which the caller's credential still holds.
@@ -89,39 +191,34 @@ func (c *call) read(look func(*store.Tx) error) error {
 	})
 }
 
-// done counts the call and logs it when it was refused or went wrong.
+// look is read for those who look for longer; it stays as it is.
+func (c *call) look() (*store.Tx, error) {
+	tx, err := c.s.store.Look(c.ctx)
+	if err == nil {
+		err = c.confirm(tx)
+	}
+	return tx, err
+}
+
+// errUnconfirmed is a method's mistake: it is about to answer on what was true once.
+var errUnconfirmed = errors.New("the method has not looked whether the credential still holds")
+
+// identify is who the caller is, and from where.
+func (c *call) identify(tx *store.Tx) (access.Principal, glance, error) {
+	who, first, err := c.s.identify(tx, c.credential)
+	who.From = c.caller.Source
+	return who, first, err
+}
+
+// done counts the call and writes down that it was refused or went wrong. A call whose
+// credential was not confirmed does not succeed.
 func (c *call) done(err *error) {
+	if *err == nil && c.credential != (credential{}) && !c.confirmed {
+		*err = model.E(model.Internal, string(c.action), "").From(errUnconfirmed)
+	}
 	method := strings.TrimSuffix(string(c.in.ProtoReflect().Descriptor().Name()), "Request")
 	c.s.metrics.observe(method, *err, time.Since(c.started))
-	if *err == nil {
-		if c.who.Kind == access.Admin {
-			c.s.log.Info("admin token used", c.fields()...) // it is for the day when no other way is left
-		}
-		return
-	}
-	level, what := slog.LevelInfo, "call failed"
-	switch kind := model.KindOf(*err); {
-	case c.refused || kind == model.Unauthenticated:
-		level, what = slog.LevelWarn, "call refused"
-	case kind == model.Internal:
-		level = slog.LevelError
-	}
-	c.s.log.Log(c.ctx, level, what, append(c.fields(), "kind", model.KindOf(*err).String(), "error", *err)...)
-}
-
-// fields is what every log line about the call says.
-func (c *call) fields() []any {
-	return []any{
-		"request", c.caller.LogID, "principal", c.who.String(), "source", c.source(),
-		"agent", c.caller.UserAgent, "action", string(c.action), "name", c.resource.Name.Text(),
-	}
-}
-
-func (c *call) source() string {
-	if !c.caller.Source.IsValid() {
-		return ""
-	}
-	return c.caller.Source.String()
+	c.writeDown(*err)
 }
 
 // validate checks a request against the rules in its message's declaration.
@@ -158,6 +255,16 @@ func hostAt(text string) access.Resource {
 		return access.Resource{}
 	}
 	return access.Resource{Name: n}
+}
+
+// endpointAt is hostAt for one of its endpoints; those of a name that cannot be read are
+// nobody's.
+func endpointAt(fqdn, id string) access.Resource {
+	r := hostAt(fqdn)
+	if r.Name != "" {
+		r.ID = id
+	}
+	return r
 }
 
 func recordAt(text, rrtype string) access.Resource {

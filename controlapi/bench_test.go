@@ -16,6 +16,7 @@ func BenchmarkSetAddresses(b *testing.B) {
 		b.Run(fmt.Sprintf("writers-%d", writers), func(b *testing.B) {
 			s := start(b)
 			s.zone("vo.example.org")
+			s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(1 << 30))})
 			type host struct{ fqdn, secret string }
 			hosts := make(chan host, writers)
 			for i := range writers {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"signpost/internal/access"
+	"signpost/internal/access/oidc"
 	"signpost/internal/model"
-	"signpost/internal/store"
 )
 
 // Caller is what came with a call besides its request. The way in fills it; a
@@ -47,11 +47,16 @@ func callerOf(ctx context.Context) Caller {
 // credential claims nothing.
 type credential struct {
 	secret access.Secret
-	host   model.Name // whose secret it is said to be
+	host   model.Name        // whose secret it is said to be, or whose endpoint's
+	id     string            // of the endpoint
+	token  string            // of an identity provider
+	user   *access.Principal // whose it is, once it is verified
 }
 
-// parseAuthorization reads an Authorization header: a token as Bearer, a token as
-// the password of Basic with any user, or a host's name and secret as Basic.
+// parseAuthorization reads an Authorization header: a token, ours or a provider's, as
+// Bearer or as the password of Basic with any user, or a host's name and secret as
+// Basic, or an endpoint's secret, as Basic with the user FQDN/ID or as Bearer: then the
+// request says whose it is.
 // Errors are of kind Unauthenticated.
 func parseAuthorization(header string) (credential, error) {
 	if header == "" {
@@ -70,46 +75,27 @@ func parseAuthorization(header string) (credential, error) {
 	default:
 		return credential{}, access.Wrong()
 	}
+	if oidc.IsToken(secret) {
+		return credential{token: secret}, nil
+	}
 	parsed, err := access.ParseSecret(secret)
 	if err != nil {
 		return credential{}, err
 	}
-	if parsed.Kind == access.Admin {
+	id := ""
+	switch {
+	case parsed.Kind == access.EndpointSecret && user != "":
+		at := strings.LastIndexByte(user, '/')
+		if at < 0 {
+			return credential{}, access.Wrong()
+		}
+		user, id = user[:at], user[at+1:]
+	case parsed.Kind != access.HostSecret:
 		return credential{secret: parsed}, nil
 	}
 	host, err := model.ParseHostName("user", user)
 	if err != nil {
 		return credential{}, access.Wrong()
 	}
-	return credential{secret: parsed, host: host}, nil
-}
-
-// identify looks the credential up: whoever commits what was decided on it has
-// compared it. Errors: Unauthenticated, the same for an unknown host and a wrong
-// secret; Unavailable before any verdict.
-func (c credential) identify(tx *store.Tx) (access.Principal, error) {
-	switch c.secret.Kind {
-	case access.Admin:
-		t, err := tx.Token(c.secret.Sum[:])
-		if err != nil {
-			return access.Principal{}, err
-		}
-		if t == nil || !t.Admin {
-			return access.Principal{}, access.Wrong()
-		}
-		return access.Principal{Kind: access.Admin, Token: t.ID}, nil
-	case access.HostSecret:
-		_, h, err := findHost(tx, c.host)
-		if model.KindOf(err) == model.NotFound && err != nil {
-			return access.Principal{}, access.Wrong()
-		}
-		if err != nil {
-			return access.Principal{}, err
-		}
-		if !c.secret.Is(h.Host.SecretHash) {
-			return access.Principal{}, access.Wrong()
-		}
-		return access.Principal{Kind: access.HostSecret, Host: c.host}, nil
-	}
-	return access.Principal{}, nil
+	return credential{secret: parsed, host: host, id: id}, nil
 }

@@ -2,9 +2,10 @@ package controlapi
 
 import (
 	"crypto/sha256"
-	"log/slog"
+	"encoding/hex"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"signpost/internal/access"
 	"signpost/internal/model"
@@ -22,9 +23,13 @@ type response interface {
 type plan struct {
 	*store.Tx
 	call   *call
-	zone   *model.Zone // whose answers change; nil: no zone's
-	gone   bool        // the zone is being deleted
+	in     *model.Zone   // where what it is about is, when that is known
+	zone   *model.Zone   // whose answers change; nil: no zone's
+	gone   bool          // the zone is being deleted
+	owner  string        // of the host that it is about
+	each   []*model.Zone // when it is about several hosts: where each of those is that change
 	audits []model.AuditRecord
+	ready  bool // it was decided on, and is to be committed
 }
 
 // record says what is changed: once for each change that is really one, which is
@@ -33,6 +38,10 @@ func (p *plan) record(zone, name model.Name, detail, before, after string) {
 	a := model.AuditRecord{
 		Time: p.call.s.now(), Principal: p.call.who.String(), Source: p.call.source(), RequestID: p.call.caller.LogID,
 		Action: string(p.call.action), Zone: zone, Name: name, Detail: detail, Before: before, After: after,
+		Owner: p.owner,
+	}
+	if p.call.automation != "" {
+		a.Principal = p.call.automation
 	}
 	p.audits = append(p.audits, a)
 	p.Audit(a)
@@ -53,7 +62,7 @@ func change[R response](c *call, decide func(*plan) (R, error)) (R, error) {
 		return none, err
 	}
 	var saved *store.Saved
-	res, err := c.s.store.Update(c.ctx, func(tx *store.Tx) error {
+	res, err := c.s.store.UpdateFrom(c.ctx, c.first.tx, func(tx *store.Tx) error {
 		last = &plan{Tx: tx, call: c}
 		if err := c.confirm(tx); err != nil {
 			return err
@@ -63,22 +72,32 @@ func change[R response](c *call, decide func(*plan) (R, error)) (R, error) {
 			if saved, err = tx.Result(*id, c.s.now()); saved != nil || err != nil {
 				return err
 			}
+			if c.again { // it is forgotten since
+				return model.E(model.NotFound, string(c.action), c.resource.Name.Text()).Because("there is no such name, or it is not yours")
+			}
 		}
 		var err error
 		if out, err = decide(last); err != nil {
 			return err
 		}
+		if err := c.pace(last); err != nil {
+			return err
+		}
 		out.GetChange().Changed = len(last.audits) > 0
-		return c.save(tx, id, out)
+		err = c.save(tx, id, out)
+		last.ready = err == nil
+		return err
 	})
+	c.first = glance{} // or the whole state of then would stay for as long as the call
 	if err != nil {
+		last.writeDown(0, err)
 		return none, err
 	}
 	if saved != nil {
 		return replay[R](c, saved)
 	}
-	stamp(out, res.Revision)
-	c.logChange(last, res.Revision)
+	stamp(out, res)
+	last.writeDown(res.Revision, nil)
 	c.await(last, out.GetChange())
 	return out, nil
 }
@@ -96,10 +115,36 @@ func (c *call) requestCall() (*store.Call, error) {
 		return nil, model.E(model.Internal, string(c.action), "").From(err)
 	}
 	sum := sha256.Sum256(raw)
+	who := c.who.String()
+	if c.who.Kind == access.HostSecret || c.who.Kind == access.EndpointSecret { // a later host of that name is another
+		who += " " + hex.EncodeToString(c.credential.secret.Sum[:8])
+	}
 	return &store.Call{
-		Principal: c.who.String(), ID: c.caller.RequestID,
+		Principal: who, ID: c.caller.RequestID,
 		Method: string(c.in.ProtoReflect().Descriptor().FullName()), Digest: sum[:],
 	}, nil
+}
+
+// unlessMade is why the call is refused, unless it was made before by the same principal
+// with the same request id and has itself taken the right to it away: who has deleted a
+// host is to be told all the same what became of that. From where a token may not be used
+// nothing is told.
+func (c *call) unlessMade(tx *store.Tx, refusal error) error {
+	c.again = false
+	endsRights := c.action == access.HostDelete || c.action == access.ZoneOpen
+	kind := model.KindOf(refusal)
+	if refusal == nil || !endsRights || c.caller.RequestID == "" || kind != model.NotFound && kind != model.Denied || !c.who.MayComeFrom() {
+		return refusal
+	}
+	id, err := c.requestCall()
+	if err != nil {
+		return refusal
+	}
+	if saved, err := tx.Result(*id, c.s.now()); saved == nil || err != nil {
+		return refusal
+	}
+	c.again, c.refused = true, false
+	return nil
 }
 
 // save keeps the response; a secret in it is kept apart, encrypted.
@@ -108,10 +153,7 @@ func (c *call) save(tx *store.Tx, id *store.Call, out response) error {
 		return nil
 	}
 	kept := proto.Clone(out)
-	var secret string
-	if s := secretIn(kept); s != nil {
-		secret, *s = *s, ""
-	}
+	secret := takeSecret(kept)
 	raw, err := proto.Marshal(kept)
 	if err != nil {
 		return model.E(model.Internal, string(c.action), "").From(err)
@@ -125,31 +167,39 @@ func replay[R response](c *call, saved *store.Saved) (R, error) {
 	if err := proto.Unmarshal(saved.Response, out); err != nil {
 		return zero, model.E(model.Internal, "repeat call", c.caller.RequestID).From(err)
 	}
-	if s := secretIn(out); s != nil {
-		*s = saved.Secret
-	}
-	stamp(out, saved.Revision)
+	putSecret(out, saved.Secret)
+	stamp(out, store.Result{Revision: saved.Revision, Changed: out.GetChange().GetChanged()})
 	c.await(nil, out.GetChange())
 	return out, nil
 }
 
-// secretIn is the field that holds the secret in a response, nil when the message
-// has none.
-func secretIn(m proto.Message) *string {
-	switch m := m.(type) {
-	case *pb.CreateHostResponse:
-		return &m.Secret
-	case *pb.RotateSecretResponse:
-		return &m.Secret
+// secretField is the name of the field with a secret, in every message that has one.
+const secretField = "secret"
+
+// takeSecret takes the secret out of a response and answers it; "" when it has none.
+func takeSecret(m proto.Message) string {
+	r := m.ProtoReflect()
+	f := r.Descriptor().Fields().ByName(secretField)
+	if f == nil {
+		return ""
 	}
-	return nil
+	secret := r.Get(f).String()
+	r.Clear(f)
+	return secret
 }
 
-// stamp fills in what is known only once the change is committed.
-func stamp(out response, rev int64) {
-	ch := out.GetChange()
+func putSecret(m proto.Message, secret string) {
+	if f := m.ProtoReflect().Descriptor().Fields().ByName(secretField); f != nil && secret != "" {
+		m.ProtoReflect().Set(f, protoreflect.ValueOfString(secret))
+	}
+}
+
+// stamp fills in what is known only once the change is committed. A host gets a new etag
+// also when nothing was written but that it was refreshed.
+func stamp(out response, res store.Result) {
+	ch, rev := out.GetChange(), res.Revision
 	ch.Revision = rev
-	if !ch.Changed {
+	if !res.Changed {
 		return
 	}
 	if m, ok := out.(interface{ GetZone() *pb.Zone }); ok && m.GetZone() != nil {
@@ -159,17 +209,17 @@ func stamp(out response, rev int64) {
 	if m, ok := out.(interface{ GetHost() *pb.Host }); ok && m.GetHost() != nil {
 		m.GetHost().Etag = etag(rev)
 	}
+	if m, ok := out.(interface{ GetEndpoint() *pb.Endpoint }); ok && m.GetEndpoint() != nil {
+		m.GetEndpoint().Etag = etag(rev)
+	}
+	if m, ok := out.(interface{ GetPolicy() *pb.Policy }); ok && m.GetPolicy() != nil {
+		m.GetPolicy().Etag = etag(rev)
+	}
+	if m, ok := out.(interface{ GetCheck() *pb.Check }); ok && m.GetCheck() != nil {
+		m.GetCheck().Etag = etag(rev)
+	}
 	if m, ok := out.(interface{ GetRecordSet() *pb.RecordSet }); ok && m.GetRecordSet() != nil {
 		m.GetRecordSet().Etag = etag(rev)
-	}
-}
-
-// logChange writes the audit records as log lines, which are for keeping. Each use
-// of an admin token stands out: it is for the day when no other way is left.
-func (c *call) logChange(p *plan, rev int64) {
-	for _, a := range p.audits {
-		c.s.log.Log(c.ctx, slog.LevelInfo, "changed", append(c.fields(), "revision", rev, "zone", a.Zone.Text(),
-			"admin_token", c.who.Kind == access.Admin, "detail", a.Detail, "before", a.Before, "after", a.After)...)
 	}
 }
 
@@ -181,7 +231,7 @@ func repeated[R response](c *call) (out R, done bool, err error) {
 		return out, false, err
 	}
 	var saved *store.Saved
-	if err := c.s.store.Read(c.ctx, func(tx *store.Tx) (err error) {
+	if err := c.read(func(tx *store.Tx) (err error) {
 		saved, err = tx.Result(*id, c.s.now())
 		return err
 	}); saved == nil || err != nil {

@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -90,7 +91,7 @@ func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, err
 		return err
 	}
 	for _, old := range below {
-		if want[old.Name] == nil && old.Data.Host == nil && onlyAddresses(old.Data.RRsets) {
+		if want[old.Name] == nil && !isServer(above, old.Name) && old.Data.Host == nil && onlyAddresses(old.Data.RRsets) {
 			p.PutName(above, old.Name, nil)
 		}
 	}
@@ -112,38 +113,61 @@ func (p *plan) undelegate(z *model.Zone) error {
 	}
 	gone := map[model.Name]*model.NameData{z.Name: nil}
 	for _, ns := range z.NS() {
-		if n := model.NameOf(ns); n.Below(z.Name) {
+		if n := model.NameOf(ns); n.Below(z.Name) && !isServer(above, n) {
 			gone[n] = nil
 		}
 	}
 	return p.putNames(above, gone)
 }
 
-// lowerZones is what a zone says of the zones of ours below it; there is what it
-// says now.
-func (p *plan) lowerZones(z model.Name, there map[model.Name]*model.NameData) (map[model.Name]*model.NameData, error) {
-	all, err := p.ZonesBelow(z)
-	if err != nil {
-		return nil, err
-	}
+// lowerZones is what a zone says of the zones of ours below it; there, if it is
+// there, is how it is now.
+func (p *plan) lowerZones(z model.Name, there *model.Zone) (map[model.Name]*model.NameData, error) {
 	out := map[model.Name]*model.NameData{}
-	for _, name := range all {
-		if slices.ContainsFunc(all, func(other model.Name) bool { return name.Below(other) }) {
-			continue // that one delegates it
-		}
-		lower, err := p.Zone(name)
+	err := p.OfZonesBelow(z, func() error {
+		all, err := p.ZonesBelow(z)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		d, err := delegation(lower, there[name], func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
-		if err != nil {
-			return nil, err
+		ours := map[model.Name]bool{}
+		for _, name := range all {
+			ours[name] = true
 		}
-		for n, data := range d {
-			out[n] = data
+		for _, name := range all {
+			if isBelowOne(name, ours, z) {
+				continue // that one delegates it
+			}
+			lower, err := p.Zone(name)
+			if err != nil {
+				return err
+			}
+			var now *model.NameData
+			if there != nil {
+				datas, err := p.Datas(there, name)
+				if err != nil {
+					return err
+				}
+				now = datas[0]
+			}
+			d, err := delegation(lower, now, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
+			if err != nil {
+				return err
+			}
+			maps.Copy(out, d)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// isBelowOne reports whether a name is strictly below one of these, which are below z.
+func isBelowOne(name model.Name, of map[model.Name]bool, z model.Name) bool {
+	for n, ok := name.Parent(); ok && n.Below(z); n, ok = n.Parent() {
+		if of[n] {
+			return true
 		}
 	}
-	return out, nil
+	return false
 }
 
 // putNames writes what a delegation consists of at these names, nil for none of it.

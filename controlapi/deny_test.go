@@ -2,6 +2,7 @@ package controlapi_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -27,38 +28,95 @@ var refused = map[string]struct {
 	nobody codes.Code // of a caller without credential
 	wrong  codes.Code // of the secret of another host
 	host   codes.Code // of the host's own secret
+	own    codes.Code // of the secret of its endpoint a
+	user   codes.Code // of somebody who is logged in and is nothing to it, but may register in the zone
+	editor codes.Code // of an editor of the host
+	owner  codes.Code // of its owner
+	zadmin codes.Code // of an administrator of the zone
 }{
-	"CreateZone": {&pb.CreateZoneRequest{Name: "vo.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}}, un, denied, denied},
-	"GetZone":    {&pb.GetZoneRequest{Name: "vo.example.org"}, un, denied, denied},
-	"ListZones":  {&pb.ListZonesRequest{}, un, denied, denied},
-	"UpdateZone": {&pb.UpdateZoneRequest{Name: "vo.example.org"}, un, denied, denied},
-	"DeleteZone": {&pb.DeleteZoneRequest{Name: "vo.example.org"}, un, denied, denied},
-	"AcceptZone": {&pb.AcceptZoneRequest{Name: "vo.example.org"}, un, denied, denied},
-	"ImportZone": {&pb.ImportZoneRequest{Name: "vo.example.org", DryRun: true}, un, denied, denied},
-	"ExportZone": {&pb.ExportZoneRequest{Name: "vo.example.org"}, un, denied, denied},
+	"CreateZone":       {&pb.CreateZoneRequest{Name: "vo.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}}, un, denied, denied, denied, denied, denied, denied, denied},
+	"GetZone":          {&pb.GetZoneRequest{Name: "vo.example.org"}, un, denied, denied, denied, ok, ok, ok, ok},
+	"ListZones":        {&pb.ListZonesRequest{}, un, denied, denied, denied, ok, ok, ok, ok},
+	"UpdateZone":       {&pb.UpdateZoneRequest{Name: "vo.example.org"}, un, denied, denied, denied, denied, denied, denied, ok},
+	"UpdateZonePolicy": {&pb.UpdateZonePolicyRequest{Name: "vo.example.org", Register: new("everyone")}, un, denied, denied, denied, denied, denied, denied, ok},
+	"DeleteZone":       {&pb.DeleteZoneRequest{Name: "vo.example.org"}, un, denied, denied, denied, denied, denied, denied, denied},
+	"AcceptZone":       {&pb.AcceptZoneRequest{Name: "vo.example.org"}, un, denied, denied, denied, denied, denied, denied, ok},
+	"ImportZone":       {&pb.ImportZoneRequest{Name: "vo.example.org", DryRun: true}, un, denied, denied, denied, denied, denied, denied, ok},
+	"ExportZone":       {&pb.ExportZoneRequest{Name: "vo.example.org"}, un, denied, denied, denied, denied, denied, denied, ok},
 
-	"CreateHost":   {&pb.CreateHostRequest{Fqdn: "x.mine.vo.example.org"}, un, denied, denied},
-	"GetHost":      {&pb.GetHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, codes.OK},
-	"ListHosts":    {&pb.ListHostsRequest{Zone: "vo.example.org"}, un, denied, denied},
-	"UpdateHost":   {&pb.UpdateHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied},
-	"DeleteHost":   {&pb.DeleteHostRequest{Fqdn: "mine.vo.example.org", Etag: `"1"`}, un, gone, denied},
-	"SetAddresses": {&pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", ClearIpv6: true}, un, gone, codes.OK},
-	"RotateSecret": {&pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied},
+	"CreateHost":   {&pb.CreateHostRequest{Fqdn: "x.mine.vo.example.org"}, un, denied, denied, denied, denied, denied, ok, ok},
+	"GetHost":      {&pb.GetHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, ok, denied, gone, ok, ok, ok},
+	"ListHosts":    {&pb.ListHostsRequest{Zone: "vo.example.org"}, un, denied, denied, denied, ok, ok, ok, ok},
+	"UpdateHost":   {&pb.UpdateHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"DeleteHost":   {&pb.DeleteHostRequest{Fqdn: "mine.vo.example.org", Etag: `"1"`}, un, gone, denied, denied, gone, denied, ok, ok},
+	"SetAddresses": {&pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", ClearIpv6: true}, un, gone, ok, denied, gone, ok, ok, ok},
+	"RotateSecret": {&pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, ok, ok},
 
-	"ListRecordSets":  {&pb.ListRecordSetsRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied},
-	"GetRecordSet":    {&pb.GetRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "A"}, un, gone, denied},
-	"SetRecordSet":    {&pb.SetRecordSetRequest{Fqdn: "_acme-challenge.mine.vo.example.org", Type: "TXT", Rdata: []string{"x"}}, un, gone, codes.OK},
-	"DeleteRecordSet": {&pb.DeleteRecordSetRequest{Fqdn: "_acme-challenge.mine.vo.example.org", Type: "TXT"}, un, gone, codes.OK},
+	"ShareHost":    {&pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"egi/carol"}}, un, gone, denied, denied, gone, denied, ok, ok},
+	"TransferHost": {&pb.TransferHostRequest{Fqdn: "mine.vo.example.org", To: "egi/carol"}, un, gone, denied, denied, gone, denied, ok, ok},
+	"AcceptHost":   {&pb.AcceptHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, ok, denied},
 
-	"Watch": {&pb.WatchRequest{Fqdn: "mine.vo.example.org"}, un, denied, codes.OK},
+	"BlockHost":   {&pb.BlockHostRequest{Fqdn: "mine.vo.example.org", Reason: "phishing"}, un, gone, denied, denied, gone, denied, denied, ok},
+	"UnblockHost": {&pb.UnblockHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, denied, ok},
+	"DisableHost": {&pb.DisableHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, ok, ok},
+	"EnableHost":  {&pb.EnableHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, ok, ok},
 
-	"ListAuditRecords": {&pb.ListAuditRecordsRequest{}, un, denied, denied},
-	"GetStatus":        {&pb.GetStatusRequest{}, un, denied, denied},
+	"ListRecordSets":  {&pb.ListRecordSetsRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"GetRecordSet":    {&pb.GetRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "A"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"SetRecordSet":    {&pb.SetRecordSetRequest{Fqdn: "_acme-challenge.mine.vo.example.org", Type: "TXT", Rdata: []string{"x"}}, un, gone, ok, denied, gone, ok, ok, ok},
+	"DeleteRecordSet": {&pb.DeleteRecordSetRequest{Fqdn: "_acme-challenge.mine.vo.example.org", Type: "TXT"}, un, gone, ok, denied, gone, ok, ok, ok},
+
+	"ListEndpoints":        {&pb.ListEndpointsRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"GetEndpoint":          {&pb.GetEndpointRequest{Fqdn: "mine.vo.example.org", Id: "a"}, un, gone, denied, ok, gone, ok, ok, ok},
+	"SetEndpoint":          {&pb.SetEndpointRequest{Fqdn: "mine.vo.example.org", Id: "a", Priority: new(uint32(1))}, un, gone, denied, denied, gone, ok, ok, ok},
+	"RemoveEndpoint":       {&pb.RemoveEndpointRequest{Fqdn: "mine.vo.example.org", Id: "a", Etag: `"1"`}, un, gone, denied, denied, gone, ok, ok, ok},
+	"RotateEndpointSecret": {&pb.RotateEndpointSecretRequest{Fqdn: "mine.vo.example.org", Id: "b"}, un, gone, denied, denied, gone, denied, ok, ok},
+	"SetEndpointAddresses": {&pb.SetEndpointAddressesRequest{Fqdn: "mine.vo.example.org", Id: "a", ClearIpv6: true}, un, gone, denied, ok, gone, ok, ok, ok},
+	"SendHeartbeat":        {&pb.SendHeartbeatRequest{Fqdn: "mine.vo.example.org", Id: "a"}, un, gone, denied, ok, gone, ok, ok, ok},
+	"SetEndpointWord":      {&pb.SetEndpointWordRequest{Fqdn: "mine.vo.example.org", Id: "a", Say: "drain"}, un, gone, denied, ok, gone, ok, ok, ok},
+	"SetHostWord":          {&pb.SetHostWordRequest{Fqdn: "mine.vo.example.org", Say: "auto"}, un, gone, denied, denied, gone, ok, ok, ok},
+
+	"GetPolicy":   {&pb.GetPolicyRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"SetPolicy":   {&pb.SetPolicyRequest{Fqdn: "mine.vo.example.org", Kind: "failover"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"GetCheck":    {&pb.GetCheckRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"SetCheck":    {&pb.SetCheckRequest{Fqdn: "mine.vo.example.org", Kind: "http"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"RemoveCheck": {&pb.RemoveCheckRequest{Fqdn: "mine.vo.example.org", Etag: `"1"`}, un, gone, denied, denied, gone, ok, ok, ok},
+	"GetHealth":   {&pb.GetHealthRequest{Fqdn: "mine.vo.example.org"}, un, denied, denied, denied, gone, ok, ok, ok},
+
+	"ListSites":     {&pb.ListSitesRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
+	"SetSiteWord":   {&pb.SetSiteWordRequest{Site: "cesnet", Say: "auto"}, un, denied, denied, denied, denied, denied, denied, denied},
+	"ListCheckers":  {&pb.ListCheckersRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
+	"RemoveChecker": {&pb.RemoveCheckerRequest{Site: "cesnet"}, un, denied, denied, denied, denied, denied, denied, denied},
+	"GetFreeze":     {&pb.GetFreezeRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
+	"SetFreeze":     {&pb.SetFreezeRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
+
+	"DisablePrincipal":  {&pb.DisablePrincipalRequest{Name: "egi/nobody"}, un, denied, denied, denied, denied, denied, denied, denied},
+	"EnablePrincipal":   {&pb.EnablePrincipalRequest{Name: "egi/nobody"}, un, denied, denied, denied, denied, denied, denied, denied},
+	"TransferPrincipal": {&pb.TransferPrincipalRequest{Name: "egi/alice", To: "egi/carol"}, un, denied, denied, denied, denied, denied, denied, denied},
+
+	"Watch": {&pb.WatchRequest{Fqdn: "mine.vo.example.org"}, un, denied, ok, denied, gone, ok, ok, ok},
+
+	"CreateToken": {&pb.CreateTokenRequest{}, un, denied, denied, denied, ok, ok, ok, ok},
+	"ListTokens":  {&pb.ListTokensRequest{Owner: "egi/alice"}, un, denied, denied, denied, denied, denied, ok, denied},
+	"RevokeToken": {&pb.RevokeTokenRequest{Id: "0123456789", Owner: "egi/alice"}, un, denied, denied, denied, denied, denied, ok, denied},
+
+	"ListAuditRecords": {&pb.ListAuditRecordsRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
+	"GetStatus":        {&pb.GetStatusRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 	// Tells callers who they are, nobody included, and nothing else.
-	"WhoAmI": {&pb.WhoAmIRequest{}, codes.OK, codes.OK, codes.OK},
+	"WhoAmI": {&pb.WhoAmIRequest{}, ok, ok, ok, ok, ok, ok, ok, ok},
+	// Tells everybody where to log in.
+	"ListIssuers": {&pb.ListIssuersRequest{}, ok, ok, ok, ok, ok, ok, ok, ok},
 }
 
+// hands is the methods that make credentials or hand rights on: a token needs grant.
+var hands = map[string]bool{"UpdateZonePolicy": true, "RotateSecret": true, "ShareHost": true, "TransferHost": true, "AcceptHost": true, "CreateToken": true, "RotateEndpointSecret": true}
+
+// narrowest is the methods whose answer depends on a narrowed token, not whether there is
+// one.
+var narrowest = map[string]bool{"ListZones": true, "ListHosts": true, "ListTokens": true, "RevokeToken": true, "WhoAmI": true, "ListIssuers": true}
+
 const (
+	ok     = codes.OK
 	un     = codes.Unauthenticated
 	denied = codes.PermissionDenied
 	gone   = codes.NotFound
@@ -69,19 +127,36 @@ func TestNobodyMayDoAnything(t *testing.T) {
 	eachMethod(t, func(t *testing.T, m protoreflect.MethodDescriptor) {
 		s := start(t)
 		s.zone("vo.example.org")
-		mine, other := s.host("mine.vo.example.org", "192.0.2.1"), s.host("other.vo.example.org", "192.0.2.2")
+		s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{Register: new("everyone"), Depth: new(uint32(2)), Admins: &pb.Words{Values: []string{"group:egi/admins"}}})
+		mine, other := s.hostOf(person("egi/alice"), "mine.vo.example.org", "192.0.2.1"), s.host("other.vo.example.org", "192.0.2.2")
+		if _, err := s.hosts.ShareHost(person("egi/alice"), &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"group:egi/editors"}}); err != nil {
+			t.Fatal(err)
+		}
+		s.endpoint("mine.vo.example.org", "a", "192.0.2.3")
+		s.endpoint("mine.vo.example.org", "b", "192.0.2.4")
+		own, otherOwn := s.endpointSecret("mine.vo.example.org", "a"), s.endpointSecret("mine.vo.example.org", "b")
+		plain := s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{})
+		narrow := s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{Host: "other.vo.example.org", Actions: []string{"*", "grant"}})
+		ended := s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{})
+		s.revoke(person("egi/alice"), ended)
 		callers := map[string]context.Context{
-			"nobody":                with(),
-			"a garbage token":       with("authorization", "Bearer garbage"),
-			"a token of nobody":     with("authorization", "Bearer "+access.NewAdminToken()),
-			"a secret of nobody":    as("mine.vo.example.org", access.NewHostSecret()),
-			"another's secret here": as("mine.vo.example.org", other),
-			"a secret as a token":   with("authorization", "Bearer "+mine),
-			"an unknown host":       as("no.vo.example.org", mine),
-			"no host at all":        as("", mine),
-			"the apex":              as("vo.example.org", mine),
-			"broken basic":          with("authorization", "Basic !!!"),
-			"another scheme":        with("authorization", "Digest x"),
+			"a revoked token":                  bearer(ended),
+			"an API token of nobody":           bearer(access.NewToken()),
+			"nobody":                           with(),
+			"a garbage token":                  with("authorization", "Bearer garbage"),
+			"a token of nobody":                with("authorization", "Bearer "+access.NewAdminToken()),
+			"a secret of nobody":               as("mine.vo.example.org", access.NewHostSecret()),
+			"another's secret here":            as("mine.vo.example.org", other),
+			"a secret as a token":              with("authorization", "Bearer "+mine),
+			"an unknown host":                  as("no.vo.example.org", mine),
+			"no host at all":                   as("", mine),
+			"the apex":                         as("vo.example.org", mine),
+			"an endpoint's secret of nobody":   as("mine.vo.example.org/a", access.NewEndpointSecret()),
+			"another endpoint's secret here":   as("mine.vo.example.org/a", otherOwn),
+			"an endpoint's secret as a host's": as("mine.vo.example.org", own),
+			"a host's secret as an endpoint's": as("mine.vo.example.org/a", mine),
+			"broken basic":                     with("authorization", "Basic !!!"),
+			"another scheme":                   with("authorization", "Digest x"),
 		}
 		row, ok := refused[string(m.Name())]
 		if !ok {
@@ -99,10 +174,27 @@ func TestNobodyMayDoAnything(t *testing.T) {
 		}
 		expect(t, "wrong host's secret", s.invoke(as("other.vo.example.org", other), m, row.in), row.wrong)
 		expect(t, "host's secret", s.invoke(as("mine.vo.example.org", mine), m, row.in), row.host)
+		expect(t, "endpoint's secret", s.invoke(as("mine.vo.example.org/a", own), m, row.in), row.own)
+		beside := denied
+		if row.nobody == codes.OK {
+			beside = codes.OK
+		}
+		expect(t, "secret of the endpoint beside", s.invoke(as("mine.vo.example.org/b", otherOwn), m, row.in), beside)
+		expect(t, "stranger", s.invoke(person("egi/mallory", "group:egi/others"), m, row.in), row.user)
+		expect(t, "editor", s.invoke(person("egi/bob", "group:egi/editors"), m, row.in), row.editor)
+		expect(t, "owner", s.invoke(person("egi/alice"), m, row.in), row.owner)
+		expect(t, "owner's token", s.invoke(bearer(plain), m, row.in), map[bool]codes.Code{false: row.owner, true: denied}[hands[string(m.Name())]])
+		narrowed := row.owner
+		if narrowed == codes.OK && !narrowest[string(m.Name())] && m.Name() != "CreateToken" {
+			narrowed = denied
+		}
+		expect(t, "owner's token for another host", s.invoke(bearer(narrow), m, row.in), narrowed)
+		expect(t, "zone's administrator", s.invoke(person("egi/zoe", "group:egi/admins"), m, row.in), row.zadmin)
+		expect(t, "operator", s.invoke(person("egi/olga", "group:egi/operators"), m, row.in), codes.OK)
 		expect(t, "admin", s.invoke(s.admin(), m, row.in), codes.OK)
 		expect(t, "admin as Basic", s.invoke(as("anybody", s.token), m, row.in), codes.OK)
 		logged := s.log.String()
-		for _, secret := range []string{mine, other, s.token} {
+		for _, secret := range []string{mine, other, own, otherOwn, s.token, plain, narrow, ended} {
 			if strings.Contains(logged, secret) {
 				t.Error("a secret is in the log")
 			}
@@ -157,7 +249,7 @@ func expect(t *testing.T, caller string, err error, want codes.Code) {
 	t.Helper()
 	got := status.Code(err)
 	if want == codes.OK {
-		if got == un || got == denied || got == codes.Unimplemented || got == codes.Internal {
+		if got == un || got == denied || got == codes.Unimplemented || got == codes.Internal || strings.Contains(fmt.Sprint(err), "not yours") {
 			t.Errorf("%s is refused: %v", caller, err)
 		}
 		return

@@ -1,6 +1,8 @@
 package controlapi
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"strconv"
 	"strings"
@@ -36,23 +38,42 @@ func pageSize(n int32) int {
 	return int(n)
 }
 
-// pageToken hides where a list goes on, so that clients do not come to rely on
-// how it is ordered.
-func pageToken(at string) string {
+// list is one question that is answered page by page: what is listed, with all that
+// chooses from it.
+type list string
+
+func listOf(words ...string) list { return list(strings.Join(words, "\x00")) }
+
+// mark ties a token to its list.
+func (l list) mark() []byte {
+	sum := sha256.Sum256([]byte(l))
+	return sum[:8]
+}
+
+// token hides where a list goes on, so that clients do not come to rely on how it is
+// ordered.
+func (l list) token(at string) string {
 	if at == "" {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(at))
+	return base64.RawURLEncoding.EncodeToString(append(l.mark(), at...))
 }
 
-func readPageToken(token string) (string, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil {
+// read is where a token says that the list goes on; "" without one. Errors: Invalid
+// for what was not given out for this list.
+func (l list) read(token string) (string, error) {
+	if token == "" {
+		return "", nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	at, mine := bytes.CutPrefix(raw, l.mark())
+	if err != nil || !mine || len(at) == 0 {
 		return "", badToken(token)
 	}
-	return string(raw), nil
+	return string(at), nil
 }
 
 func badToken(token string) error {
-	return model.E(model.Invalid, "list", "").In("page_token").Because("\"" + token + "\" is not one that was given out").Hint("start without one")
+	return model.E(model.Invalid, "list", "").In("page_token").Because(strconv.Quote(token) + " is not one that was given out for this list").
+		Hint("start without one, and change nothing but the page size from page to page")
 }

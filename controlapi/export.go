@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"bufio"
+	"iter"
 
 	"google.golang.org/grpc"
 
@@ -11,13 +12,10 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
-// Zones are read in pages of readPage names and sent in pieces of pieceSize octets.
-const (
-	readPage  = 5000
-	pieceSize = 32 << 10
-)
+// pieceSize is how many octets of a zone file are sent at once.
+const pieceSize = 32 << 10
 
-// ExportZone sends a zone as it is served, as a zone file.
+// ExportZone sends a zone as it is served, as a zone file, all of one revision.
 func (s *Service) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreamingServer[pb.ExportZoneResponse]) (err error) {
 	c, err := s.authorize(stream.Context(), access.ZoneExport, at(in.GetName()), in)
 	if err != nil {
@@ -28,47 +26,36 @@ func (s *Service) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreami
 	if err != nil {
 		return err
 	}
-	var z *model.Zone
-	var serial uint32
-	var names map[model.Name]*model.NameData
-	err = c.read(func(tx *store.Tx) error {
-		if z, err = tx.Zone(name); err != nil {
-			return err
-		}
-		rev, err := tx.ZoneRevision(name)
-		if err != nil {
-			return err
-		}
-		serial = z.Serial(rev)
-		names, err = allNames(tx, z)
+	look, err := c.look()
+	if err != nil {
 		return err
-	})
+	}
+	z, err := look.Zone(name)
+	if err != nil {
+		return err
+	}
+	rev, err := look.ZoneRevision(name)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(pieces{stream}, pieceSize)
-	if err := model.WriteZoneFile(w, z, serial, names); err != nil {
+	if err := model.WriteZoneFile(w, z, z.Serial(rev), served(look, z, "")); err != nil {
 		return err
 	}
 	return w.Flush()
 }
 
-// allNames is every name of the zone's generation, at one revision.
-func allNames(tx *store.Tx, z *model.Zone) (map[model.Name]*model.NameData, error) {
-	names := map[model.Name]*model.NameData{}
-	for after := model.Name(""); ; {
-		page, err := tx.Names(z, after, readPage)
-		if err != nil {
-			return nil, err
+// served is the names of a zone at and below one, or all, as they are answered, in
+// the order of their keys.
+func served(look *store.Tx, z *model.Zone, at model.Name) iter.Seq2[model.Owner, error] {
+	stored := func(yield func(model.Owner, error) bool) {
+		for n, err := range look.EachName(z, at) {
+			if !yield(model.Owner{Name: n.Name, Data: n.Data}, err) {
+				return
+			}
 		}
-		for _, n := range page {
-			names[n.Name] = n.Data
-		}
-		if len(page) < readPage {
-			return names, nil
-		}
-		after = page[len(page)-1].Name
 	}
+	return model.Served(stored, z.WithDefaults().TTL, store.OrderNames)
 }
 
 // pieces sends what is written to it.

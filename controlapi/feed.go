@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"signpost/internal/access"
+	"signpost/internal/limits"
 	"signpost/internal/model"
 )
 
@@ -19,6 +20,7 @@ const (
 	mostAhead      = 16  // revisions that the relay prepares at once
 	mostCatchUps   = 4   // at a time: each watches etcd by itself
 	catchUpTime    = time.Minute
+	catchUpShare   = 5 * time.Second // of this, when others wait to catch up
 	progressEvery  = 2 * time.Second
 	caughtUpEvery  = 50 * time.Millisecond
 	recheckEvery   = 500 * time.Millisecond
@@ -36,7 +38,7 @@ var (
 // there are streams.
 type feed struct {
 	s        *Service
-	catching chan struct{} // holds those who catch up
+	catching *limits.Shares
 
 	mu       sync.Mutex
 	streams  map[*listener]bool
@@ -58,13 +60,13 @@ type listener struct {
 }
 
 func newFeed(s *Service) *feed {
-	return &feed{s: s, streams: map[*listener]bool{}, catching: make(chan struct{}, mostCatchUps)}
+	return &feed{s: s, streams: map[*listener]bool{}, catching: limits.NewShares(mostCatchUps, catchUpShare)}
 }
 
 // join begins a stream, to be ended with leave. now is a revision just read: the
 // relay begins there when it is not running.
 func (f *feed) join(c *call, wants wanted, now int64) (*listener, error) {
-	l := &listener{credential: c.credential, principal: c.who.String(), wants: wants, batches: make(chan *batch, mostBehind)}
+	l := &listener{credential: c.credential, principal: c.who.Name(), wants: wants, batches: make(chan *batch, mostBehind)}
 	l.who.Store(&c.who)
 	l.ctx, l.cancel = context.WithCancelCause(c.ctx)
 	f.mu.Lock()

@@ -3,6 +3,8 @@ package controlapi
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"signpost/internal/access"
@@ -19,10 +21,10 @@ const maxLooked = 10000
 // zone.
 type hostCursor struct{ zone, host model.Name }
 
-func (c hostCursor) token() string { return pageToken(string(c.zone) + " " + string(c.host)) }
+func (c hostCursor) token(l list) string { return l.token(string(c.zone) + " " + string(c.host)) }
 
-func readHostCursor(token string) (hostCursor, error) {
-	text, err := readPageToken(token)
+func readHostCursor(l list, token string) (hostCursor, error) {
+	text, err := l.read(token)
 	if err != nil || text == "" {
 		return hostCursor{}, err
 	}
@@ -42,7 +44,8 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 		return nil, err
 	}
 	defer c.done(&err)
-	from, err := readHostCursor(in.GetPageToken())
+	query := listOf("hosts", in.GetZone(), in.GetAddress(), strconv.FormatBool(in.GetMine()))
+	from, err := readHostCursor(query, in.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -51,39 +54,180 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 		return nil, err
 	}
 	err = c.read(func(tx *store.Tx) error {
+		pages, err := c.hostPages(tx, in.GetMine())
+		if err != nil {
+			return err
+		}
+		if err := c.knowsZone(tx, pages); err != nil {
+			return err
+		}
 		zones, err := zonesFrom(tx, in.GetZone(), from.zone)
 		if err != nil {
 			return err
 		}
-		out, err = listHosts(tx, zones, from, pageSize(in.GetPageSize()), match)
-		return err
+		found, more, err := listHosts(pages, zones, from, pageSize(in.GetPageSize()), match)
+		if err != nil {
+			return err
+		}
+		out = &pb.ListHostsResponse{}
+		if more != (hostCursor{}) {
+			out.NextPageToken = more.token(query)
+		}
+		for _, f := range found {
+			used, err := tx.HostUses(f.zone, f.hosts)
+			if err != nil {
+				return err
+			}
+			policy, err := tx.Glance(f.zone)
+			if err != nil {
+				return err
+			}
+			for i, h := range f.hosts {
+				if h.Host, err = standing(tx, h.Host, s.now()); err != nil {
+					return err
+				}
+				m := leased(hostMessage(f.zone, h), policy, h.Host)
+				m.SecretUseTime = timeMessage(used[i])
+				out.Hosts = append(out.Hosts, m)
+			}
+		}
+		return nil
 	})
 	return out, err
 }
 
-func listHosts(tx *store.Tx, zones []*model.Zone, from hostCursor, size int, match func(*model.Host) bool) (*pb.ListHostsResponse, error) {
-	out := &pb.ListHostsResponse{}
-	looked := 0
-	var last hostCursor
+// knowsZone refuses those to whom there is no such zone: who may not read it and may read
+// no host in it.
+func (c *call) knowsZone(tx *store.Tx, of pages) error {
+	if c.resource.Name == "" {
+		return nil
+	}
+	owner := c.who
+	owner.Narrow = nil
+	refused := decide(tx, owner, access.ZoneRead, c.resource, c.s.now())
+	if refused == nil {
+		return nil
+	}
+	z, err := tx.Zone(c.resource.Name)
+	if err == nil {
+		var some []store.Named
+		if some, err = of(z, "", 1); len(some) > 0 {
+			return nil
+		}
+	}
+	if err != nil && model.KindOf(err) != model.NotFound {
+		return err
+	}
+	return refused
+}
+
+// pages gives hosts of a zone in key order, at most size, starting after one; fewer only
+// at the end. Of some there may be less than makes a host.
+type pages func(z *model.Zone, after model.Name, size int) ([]store.Named, error)
+
+// hostPages is the hosts that the caller may read: all of zones that they administer, of
+// others those that they own or edit; only mine: these alone. What a token leaves out has
+// no data.
+func (c *call) hostPages(tx *store.Tx, mineOnly bool) (pages, error) {
+	if !mineOnly && (c.who.Kind != access.User || c.who.Operator && c.who.Narrow == nil) {
+		return tx.Hosts, nil
+	}
+	owner := c.who
+	owner.Narrow = nil
+	type zone struct {
+		name        model.Name
+		incarnation uint64
+	}
+	mine := map[zone][]model.Name{}
+	names := []string{c.who.Name()}
+	for _, g := range c.who.Groups {
+		names = append(names, string(g))
+	}
+	for _, who := range names {
+		held, err := tx.Holdings(who)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range held {
+			in := zone{h.Zone, h.Incarnation}
+			mine[in] = append(mine[in], h.Host)
+		}
+	}
+	for z, names := range mine {
+		slices.SortFunc(names, store.OrderNames)
+		mine[z] = slices.Compact(names)
+	}
+	of := func(z *model.Zone, after model.Name, size int) ([]store.Named, error) {
+		if !mineOnly && decide(tx, owner, access.ZoneExport, access.Resource{Name: z.Name}, c.s.now()) == nil {
+			return tx.Hosts(z, after, size)
+		}
+		var out []store.Named
+		for _, name := range mine[zone{z.Name, z.Incarnation}] {
+			if after != "" && store.OrderNames(name, after) <= 0 {
+				continue
+			}
+			path, err := tx.Path(z, name)
+			if err != nil {
+				return nil, err
+			}
+			h := path[0]
+			if h.Host, err = standing(tx, h.Host, c.s.now()); err != nil {
+				return nil, err
+			}
+			if h.Host != nil && !owner.Holds(h.Host) {
+				continue // what gave it to them has ended
+			}
+			if out = append(out, h); len(out) == size {
+				break
+			}
+		}
+		return out, nil
+	}
+	return func(z *model.Zone, after model.Name, size int) ([]store.Named, error) {
+		page, err := of(z, after, size)
+		for i, h := range page {
+			if c.who.Narrowed(access.HostRead, access.Resource{Name: h.Name, Zone: z.Name, Host: h.Name}) != nil {
+				page[i].Data = nil
+			}
+		}
+		return page, err
+	}, nil
+}
+
+// hostsFound is hosts of a zone, with all that makes them one.
+type hostsFound struct {
+	zone  *model.Zone
+	hosts []store.Named
+}
+
+// listHosts is one page, and after which host there is more; the zero cursor at the end.
+func listHosts(of pages, zones []*model.Zone, from hostCursor, size int, match func(*model.Host) bool) (found []hostsFound, last hostCursor, err error) {
+	looked, listed := 0, 0
+	var shown hostCursor
 	for _, z := range zones {
 		after := model.Name("")
 		if z.Name == from.zone {
 			after = from.host
 		}
+		found = append(found, hostsFound{zone: z})
+		here := &found[len(found)-1]
 		for {
-			page, err := tx.Hosts(z, after, size)
+			page, err := of(z, after, size)
 			if err != nil {
-				return nil, err
+				return nil, hostCursor{}, err
 			}
 			for _, h := range page {
-				if len(out.Hosts) == size || looked == maxLooked {
-					out.NextPageToken = last.token()
-					return out, nil
+				switch {
+				case listed == size: // whose token is narrowed learns no name beyond what it may see
+					return found, shown, nil
+				case looked == maxLooked:
+					return found, last, nil
 				}
 				looked++
 				last = hostCursor{z.Name, h.Name}
-				if h.Data != nil && h.Data.Host != nil && match(h.Data.Host) {
-					out.Hosts = append(out.Hosts, hostMessage(z, h))
+				if h.Data != nil && h.Data.Host != nil && h.Host != nil && match(h.Data.Host) {
+					here.hosts = append(here.hosts, h)
+					listed, shown = listed+1, last
 				}
 			}
 			if len(page) < size {
@@ -92,7 +236,7 @@ func listHosts(tx *store.Tx, zones []*model.Zone, from hostCursor, size int, mat
 			after = page[len(page)-1].Name
 		}
 	}
-	return out, nil
+	return found, hostCursor{}, nil
 }
 
 // zonesFrom is the zones to be listed: the one that is named, or all from one on.
@@ -136,7 +280,7 @@ func addressFilter(text string) (func(*model.Host) bool, error) {
 		prefix = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
 	}
 	return func(h *model.Host) bool {
-		for _, a := range h.Addresses() {
+		for _, a := range h.AllAddresses() {
 			if prefix.Contains(a) {
 				return true
 			}

@@ -27,11 +27,20 @@ func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.H
 		return nil, err
 	}
 	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name)
+		z, h, err := findHost(tx, name, s.now())
 		if err != nil {
 			return err
 		}
-		out = hostMessage(z, h)
+		policy, err := tx.Policy(z)
+		if err != nil {
+			return err
+		}
+		used, err := tx.HostUses(z, []store.Named{h})
+		if err != nil {
+			return err
+		}
+		out = leased(hostMessage(z, h), policy, h.Host)
+		out.SecretUseTime = timeMessage(used[0])
 		return nil
 	})
 	return out, err
@@ -66,11 +75,14 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 			if err := p.checkWildcard(z, name); err != nil {
 				return nil, err
 			}
+			if err := p.checkAlone(z, old); err != nil {
+				return nil, err
+			}
 		}
 		data.Host = &h
 		next := store.Named{Name: name, Data: &data, Host: &control}
 		if before, after := describe(old), describe(next); before != after {
-			p.PutHost(z, name, &control)
+			p.PutHost(z, name, old.Host, &control)
 			if h.Wildcard != old.Data.Host.Wildcard || h.TTL != old.Data.Host.TTL {
 				p.zone = z
 				p.PutName(z, name, &data)
@@ -83,10 +95,14 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 
 // host reads a host to be changed, and refuses another etag than it has.
 func (p *plan) host(name model.Name, given string) (*model.Zone, store.Named, error) {
-	z, h, err := findHost(p.Tx, name)
-	if err != nil {
-		return nil, h, err
+	z, h := p.call.first.zone, p.call.first.host
+	if p.call.first.tx != p.Tx || h.Name != name {
+		var err error
+		if z, h, err = findHost(p.Tx, name, p.call.s.now()); err != nil {
+			return nil, h, err
+		}
 	}
+	p.in, p.owner = z, h.Host.Owner
 	return z, h, checkEtag(given, name.Text(), h.Data.ModRevision, h.Host.ModRevision)
 }
 
@@ -104,6 +120,37 @@ func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
 	if path[0].Data != nil {
 		return model.E(model.Precondition, "make wildcard", host.Text()).In("wildcard").
 			Because("there are records at " + star.Text()).Hint("delete them first")
+	}
+	return nil
+}
+
+// checkAlone refuses to all but the zone's administrators to make a host a wildcard above
+// a host that another owns: it would answer for that one's name when it is gone.
+func (p *plan) checkAlone(z *model.Zone, h store.Named) error {
+	if p.call.may(p.Tx, access.ZoneUpdate, access.Resource{Name: z.Name}) == nil {
+		return nil
+	}
+	denied := func(why string) error {
+		return model.E(model.Denied, "make wildcard", h.Name.Text()).In("wildcard").Because(why).Hint("ask an administrator of the zone")
+	}
+	below, err := p.Below(z, h.Name, mostLooked+1)
+	if err != nil {
+		return err
+	}
+	if len(below) > mostLooked {
+		return denied("there are too many names below it")
+	}
+	for _, n := range below {
+		if n.Data.Host == nil {
+			continue
+		}
+		path, err := p.Path(z, n.Name)
+		if err != nil {
+			return err
+		}
+		if path[0].Host == nil || path[0].Host.Owner != h.Host.Owner {
+			return denied("there is a host below it that is not its owner's")
+		}
 	}
 	return nil
 }
@@ -129,8 +176,8 @@ func (s *Service) RotateSecret(ctx context.Context, in *pb.RotateSecretRequest) 
 			return nil, err
 		}
 		control := *h.Host
-		control.SecretHash = sum
-		p.PutHost(z, name, &control)
+		control.SecretHash, control.Grants = sum, control.Grants.With(model.GrantSecret, c.maker())
+		p.PutHost(z, name, h.Host, &control)
 		p.record(z.Name, name, "", "", "")
 		return &pb.RotateSecretResponse{Secret: secret, Change: &pb.Change{}}, nil
 	})
@@ -153,6 +200,13 @@ func hostMessage(z *model.Zone, n store.Named) *pb.Host {
 		CreateTime: timeMessage(n.Host.CreateTime), UpdateTimeIpv4: timeMessage(n.Host.UpdateTime4),
 		UpdateTimeIpv6: timeMessage(n.Host.UpdateTime6), Etag: etag(n.Data.ModRevision, n.Host.ModRevision),
 	}
+	for _, e := range n.Host.Editors {
+		m.Editors = append(m.Editors, string(e))
+	}
+	if o := n.Host.Offer; o != nil {
+		m.OfferedTo, m.OfferExpireTime = string(o.To), timeMessage(o.ExpireTime)
+	}
+	m.Blocked, m.Disabled, m.Lapsed = withdrawalMessage(n.Host.Blocked), withdrawalMessage(n.Host.Disabled), withdrawalMessage(n.Host.Lapsed)
 	for _, a := range n.Data.Host.Addresses() {
 		m.Addresses = append(m.Addresses, a.String())
 	}

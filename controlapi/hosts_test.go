@@ -258,3 +258,16 @@ func TestHostsAreListedInPages(t *testing.T) {
 	_, err = s.hosts.ListHosts(s.admin(), &pb.ListHostsRequest{PageSize: 1001})
 	wantErr(t, err, codes.InvalidArgument, "page_size")
 }
+
+func TestAHostThatIsHiddenIsMadeWithAWarning(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	s.record("cut.vo.example.org", "NS", "ns.example.net.")
+	s.record("moved.vo.example.org", "DNAME", "example.net.")
+	for fqdn, by := range map[string]string{"a.b.cut.vo.example.org": "cut.vo.example.org", "a.moved.vo.example.org": "moved.vo.example.org", "a.vo.example.org": ""} {
+		out, err := s.hosts.CreateHost(s.admin(), &pb.CreateHostRequest{Fqdn: fqdn})
+		if err != nil || (len(out.Warnings) > 0) != (by != "") || by != "" && !strings.Contains(out.Warnings[0], by) {
+			t.Errorf("%s: %v, %v", fqdn, out.GetWarnings(), err)
+		}
+	}
+}

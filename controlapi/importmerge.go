@@ -2,255 +2,280 @@ package controlapi
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/miekg/dns"
 
 	"signpost/internal/model"
+	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
-// state is a zone as an import found it, all at one revision.
-type state struct {
-	zone         *model.Zone // nil: there is none
-	names        map[model.Name]*model.NameData
-	lower        map[model.Name]*model.NameData // what it must hold of the zones below it
-	zoneRevision int64
-	revision     int64
-	number       uint64 // for the next generation
+// join is a zone file laid beside a zone. Both are walked in the order of their keys,
+// so that neither is ever held whole but the file, packed.
+type join struct {
+	file         *model.ZoneFile
+	empty        bool // the zone must hold nothing but its frame
+	replaceHosts bool
+	merge        bool
+	created      bool
+	head, names  tally
+	notes        []string
+	few          []rewrite                                 // names that change, up to one more than fit in place
+	differ       func(name model.Name, b, a []model.RRset) // told of what changes; may be nil
 }
 
-func readState(p *plan, name model.Name) (state, error) {
-	var was state
-	var err error
-	if was.number, err = p.NewNumber(); err != nil {
-		return was, err
-	}
-	if was.revision, err = p.Revision(); err != nil {
-		return was, err
-	}
-	if was.zoneRevision, err = p.ZoneRevision(name); err != nil {
-		return was, err
-	}
-	z, err := p.Zone(name)
-	switch {
-	case err == nil:
-		was.zone = z
-		if was.names, err = allNames(p.Tx, z); err != nil {
-			return was, err
-		}
-	case model.KindOf(err) != model.NotFound:
-		return was, err
-	}
-	was.lower, err = p.lowerZones(name, was.names)
-	return was, err
+// rewrite is a name and what is to be stored of it.
+type rewrite struct {
+	name model.Name
+	data *model.NameData
 }
 
-// held is a name that the zone holds besides its frame, as holds says.
-func (was state) held() model.Name {
-	if was.zone == nil {
-		return ""
-	}
-	frame := map[model.Name]bool{}
-	for _, ns := range was.zone.NS() {
-		frame[model.NameOf(ns)] = true
-	}
-	for _, n := range slices.Sorted(maps.Keys(was.names)) {
-		if data := was.names[n]; !frame[n] || data.Host != nil || !onlyAddresses(data.RRsets) {
-			return n
-		}
-	}
-	return ""
-}
+// tally counts record sets, and hosts.
+type tally struct{ added, removed, changed, unchanged, skipped, hosts, hostsRemoved int64 }
 
-// merged is what a zone will be, and what that means.
-type merged struct {
-	zone  model.Zone
-	names map[model.Name]*model.NameData
-	out   *pb.ImportZoneResponse
-}
-
-func (m *merged) changes() bool {
-	return m.out.Created || m.out.Added+m.out.Removed+m.out.Changed+m.out.HostsRemoved > 0
-}
-
-func (m *merged) summary() string {
-	o := m.out
-	return fmt.Sprintf("%d record sets in the file: %d added, %d changed, %d removed, %d unchanged; %d hosts kept, %d removed",
-		o.RecordSets, o.Added, o.Changed, o.Removed, o.Unchanged, o.HostsKept, o.HostsRemoved)
-}
-
-// merge decides what an import makes of a zone:
-//
-//	name                                   becomes
-//	a host, or below one                   what it was; what the file says of it is skipped
-//	the same, with replaceHosts            what the file says
-//	any other that the file has            what the file says
-//	of the delegation of a zone of ours    as that zone says, unless the file delegates it
-//	any other                              nothing
-//
-// The apex and the SOA are the file's, the settings stay.
-func merge(was state, file *model.ZoneFile, replaceHosts bool, now time.Time) *merged {
-	m := &merged{names: map[model.Name]*model.NameData{}, out: &pb.ImportZoneResponse{}}
-	if was.zone == nil {
-		m.out.Created = true
-		m.zone = model.Zone{Name: file.Zone.Name, CreateTime: now.UTC().Truncate(time.Second)}
-	} else {
-		m.zone = *was.zone
-	}
-	m.zone.SOA, m.zone.Apex, m.zone.Generation = file.Zone.SOA, file.Zone.Apex, was.number
-	ttl := m.zone.WithDefaults().TTL
-	hosts := map[model.Name]bool{}
-	for name, data := range was.names {
-		if data.Host != nil {
-			hosts[name] = !replaceHosts
-		}
-	}
-	if replaceHosts && len(hosts) > 0 {
-		m.zone.Incarnation = was.number // what control keeps of the hosts goes with the old one
-		m.out.HostsRemoved = int64(len(hosts))
-	} else {
-		m.out.HostsKept = int64(len(hosts))
-	}
-	m.count(soaAsSet(was.zone), soaAsSet(&m.zone))
-	if was.zone != nil {
-		m.count(was.zone.Apex, file.Zone.Apex)
-	} else {
-		m.count(nil, file.Zone.Apex)
-	}
-	old := served(was.names, ttl)
-	for name, data := range was.names {
-		if owned(name, hosts, m.zone.Name) {
-			m.names[name] = data
-		}
-	}
-	want := withLower(file.Names, was.lower, m.zone.Name)
-	for name, data := range want {
-		if owned(name, hosts, m.zone.Name) {
-			m.skip(name, old[name], data.RRsets)
-			continue
-		}
-		m.names[name] = data
-		m.count(old[name], data.RRsets)
-	}
-	for name, sets := range old {
-		if want[name] == nil && !owned(name, hosts, m.zone.Name) {
-			m.count(sets, nil)
-		}
-	}
-	m.out.RecordSets = int64(1 + len(file.Zone.Apex)) // the SOA, too
-	for _, data := range file.Names {
-		m.out.RecordSets += int64(len(data.RRsets))
-	}
-	m.warn(hosts)
-	return m
-}
-
-// withLower is the names of a file and, where it does not delegate them itself, the
-// delegations of zones of ours below.
-func withLower(names, lower map[model.Name]*model.NameData, zone model.Name) map[model.Name]*model.NameData {
-	want := maps.Clone(names)
-	for name, data := range lower {
-		delegated := false
-		for n, ok := name, true; ok && n.Below(zone); n, ok = n.Parent() {
-			delegated = delegated || names[n] != nil && isHiding(names[n])
-		}
-		if !delegated {
-			want[name] = data
-		}
-	}
-	return want
+func (t *tally) add(o tally, times int64) {
+	t.added += times * o.added
+	t.removed += times * o.removed
+	t.changed += times * o.changed
+	t.unchanged += times * o.unchanged
+	t.skipped += times * o.skipped
+	t.hosts += times * o.hosts
+	t.hostsRemoved += times * o.hostsRemoved
 }
 
 // count compares the record sets of one name before and after.
-func (m *merged) count(before, after []model.RRset) {
+func (t *tally) count(before, after []model.RRset) {
 	for _, b := range before {
 		if _, ok := model.FindRRset(after, b.Type); !ok {
-			m.out.Removed++
+			t.removed++
 		}
 	}
 	for _, a := range after {
 		switch b, ok := model.FindRRset(before, a.Type); {
 		case !ok:
-			m.out.Added++
+			t.added++
 		case b.Equal(a):
-			m.out.Unchanged++
+			t.unchanged++
 		default:
-			m.out.Changed++
+			t.changed++
 		}
 	}
 }
 
-// skip counts record sets of the file at a name that is a host's: those that are
-// there already are no loss.
-func (m *merged) skip(name model.Name, there, file []model.RRset) {
-	lost := 0
-	for _, f := range file {
-		if t, ok := model.FindRRset(there, f.Type); ok && t.Equal(f) {
-			m.out.Unchanged++
-		} else {
-			lost++
+func newJoin(in *pb.ImportZoneRequest, file *model.ZoneFile, was state) *join {
+	return &join{
+		file: file, empty: !in.GetReplace() && !in.GetMerge(), replaceHosts: in.GetReplaceHosts(), merge: in.GetMerge(),
+		created: was.zone == nil,
+	}
+}
+
+// admits fails with Precondition when the zone holds what the import would take away
+// without having been told to.
+func (j *join) admits(st state) error {
+	if st.zone == nil || !j.empty {
+		return nil
+	}
+	held, err := holds(st.look, st.zone)
+	if err == nil && held != "" {
+		err = model.E(model.Precondition, "import zone", j.name().Text()).In("replace").
+			Because("the zone holds names, " + held.Text() + " among them").
+			Hint("import with replace to replace what no host owns, or with merge to add to what is there")
+	}
+	return err
+}
+
+func (j *join) name() model.Name { return j.file.Zone.Name }
+
+// fate is what becomes of one name.
+type fate struct {
+	name          model.Name
+	before, after []model.RRset // as answered
+	file          []model.RRset // what the file says of it
+	kept          bool          // as it is, whatever the file says: a host, or below one
+	old, next     *model.NameData
+}
+
+// fates decides what an import makes of the names at and below one, or of all:
+//
+//	name                                   becomes
+//	a host, or below one                   what it was; what the file says of it is skipped
+//	the same, with replaceHosts            what the file says
+//	any other that the file has            what the file says; with merge: that, and what else it was
+//	of the delegation of a zone of ours    as that zone says, unless the file delegates it; with merge: what it was
+//	any other                              nothing; with merge: what it was
+//
+// The apex and the SOA are the file's, the settings stay.
+func (j *join) fates(st state, at model.Name) iter.Seq2[fate, error] {
+	return func(yield func(fate, error) bool) {
+		host, err := j.hostAbove(st, at)
+		if err != nil {
+			yield(fate{}, err)
+			return
 		}
-	}
-	if m.out.Skipped += int64(lost); lost > 0 {
-		m.note(name.Text() + " belongs to a host: the file's records are not taken")
-	}
-}
-
-const maxWarnings = 20
-
-func (m *merged) note(text string) {
-	if len(m.out.Warnings) < maxWarnings {
-		m.out.Warnings = append(m.out.Warnings, text)
-	}
-}
-
-func (m *merged) warn(hosts map[model.Name]bool) {
-	for host, kept := range hosts {
-		for n, ok := host.Parent(); kept && ok && n.Below(m.zone.Name); n, ok = n.Parent() {
-			if data := m.names[n]; data != nil && isHiding(data) {
-				m.note("host " + host.Text() + " is hidden by the delegation or DNAME at " + n.Text())
+		for f, err := range j.sideBySide(st, at) {
+			if err == nil {
+				if host == "" || !f.name.In(host) {
+					host = ""
+					if f.old != nil && f.old.Host != nil && !j.replaceHosts {
+						host = f.name
+					}
+				}
+				f.kept = host != ""
+				err = j.decide(&f)
+			}
+			if !yield(f, err) || err != nil {
+				return
 			}
 		}
 	}
-	for _, text := range m.zone.NS() {
-		ns := model.NameOf(text)
-		data := m.names[ns]
-		if ns.Below(m.zone.Name) && (data == nil || !hasType(data, dns.TypeA, dns.TypeAAAA) && len(data.Host.Addresses()) == 0) {
-			m.note("name server " + ns.Text() + " has no address in the zone")
-		}
-	}
-	slices.Sort(m.out.Warnings)
 }
 
-// owned reports whether a name is a host that stays, or below one.
-func owned(name model.Name, hosts map[model.Name]bool, zone model.Name) bool {
-	for n, ok := name, true; ok && n.Below(zone); n, ok = n.Parent() {
-		if hosts[n] {
+func (j *join) decide(f *fate) error {
+	switch {
+	case f.kept:
+		f.after, f.next = f.before, f.old
+	case j.merge && len(f.file) == 0:
+		f.after, f.next = f.before, f.old
+	case j.merge:
+		f.next = &model.NameData{}
+		if f.old != nil {
+			f.next.RRsets = f.old.RRsets
+		}
+		for _, set := range f.file {
+			f.next.RRsets = model.WithRRset(f.next.RRsets, set)
+		}
+		f.after = f.next.RRsets
+		if why := model.Odd(f.after, false, f.name.IsWildcard()); why != "" && model.Odd(f.before, false, f.name.IsWildcard()) == "" {
+			return model.E(model.Precondition, "import zone", j.name().Text()).In("merge").
+				Because("at " + f.name.Text() + " " + why + ": the zone holds one, the file the other").
+				Hint("remove what the zone holds there, or leave the name out of the file")
+		}
+	case len(f.file) > 0:
+		f.after, f.next = f.file, &model.NameData{RRsets: f.file}
+	}
+	return nil
+}
+
+// hostAbove is the host above a name that stays, if there is one.
+func (j *join) hostAbove(st state, at model.Name) (host model.Name, err error) {
+	if at == "" || st.zone == nil || j.replaceHosts {
+		return "", nil
+	}
+	path, err := st.look.Path(st.zone, at)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range path[1:] {
+		if n.Data != nil && n.Data.Host != nil {
+			host = n.Name
+		}
+	}
+	return host, nil
+}
+
+// sideBySide gives each name with what is there and what the file says.
+func (j *join) sideBySide(st state, at model.Name) iter.Seq2[fate, error] {
+	return func(yield func(fate, error) bool) {
+		next, stop := iter.Pull2(j.wanted(st, at))
+		defer stop()
+		name, sets, more := next()
+		there := func(func(model.Owner, error) bool) {}
+		if st.zone != nil {
+			there = served(st.look, st.zone, at)
+		}
+		for old, err := range there {
+			if err != nil {
+				yield(fate{}, err)
+				return
+			}
+			for more && store.OrderNames(name, old.Name) < 0 {
+				if !yield(fate{name: name, file: sets}, nil) {
+					return
+				}
+				name, sets, more = next()
+			}
+			f := fate{name: old.Name, before: old.Sets, old: old.Data}
+			if more && name == old.Name {
+				f.file = sets
+				name, sets, more = next()
+			}
+			if !yield(f, nil) {
+				return
+			}
+		}
+		for more {
+			if !yield(fate{name: name, file: sets}, nil) {
+				return
+			}
+			name, sets, more = next()
+		}
+	}
+}
+
+// wanted is the names of the file and, where it does not delegate them itself, the
+// delegations of zones of ours below.
+func (j *join) wanted(st state, at model.Name) iter.Seq2[model.Name, []model.RRset] {
+	var lower []model.Name
+	for _, n := range slices.SortedFunc(maps.Keys(st.lower), store.OrderNames) {
+		if !j.merge && (at == "" || n.In(at)) && !j.delegates(n) {
+			lower = append(lower, n)
+		}
+	}
+	return func(yield func(model.Name, []model.RRset) bool) {
+		ours := func(upTo model.Name) bool {
+			for len(lower) > 0 && (upTo == "" || store.OrderNames(lower[0], upTo) < 0) {
+				n := lower[0]
+				lower = lower[1:]
+				if !yield(n, st.lower[n].RRsets) {
+					return false
+				}
+			}
+			return true
+		}
+		for name, sets := range j.file.Names(at) {
+			if at != "" && !name.In(at) {
+				break
+			}
+			if !ours(name) {
+				return
+			}
+			if len(lower) > 0 && lower[0] == name {
+				sets, lower = st.lower[name].RRsets, lower[1:]
+			}
+			if !yield(name, sets) {
+				return
+			}
+		}
+		ours("")
+	}
+}
+
+// delegates reports whether the file itself delegates a name or one above it.
+func (j *join) delegates(name model.Name) bool {
+	for n, ok := name, true; ok && n.Below(j.name()); n, ok = n.Parent() {
+		if isHiding(j.file.At(n)) {
 			return true
 		}
 	}
 	return false
 }
 
-// served is the record sets of all names as they are answered.
-func served(names map[model.Name]*model.NameData, ttl uint32) map[model.Name][]model.RRset {
-	out := make(map[model.Name][]model.RRset, len(names))
-	for name, data := range names {
-		for _, set := range data.Sets(ttl) {
-			out[name] = model.Merge(out[name], set)
-		}
-		star, err := name.Child("*")
-		if err != nil {
-			continue // too long to be a name
-		}
-		for _, set := range data.WildcardSets(ttl) {
-			out[star] = model.Merge(out[star], set)
-		}
+// apex is what the apex will hold beside the SOA.
+func (j *join) apex(st state) ([]model.RRset, error) {
+	if !j.merge || st.zone == nil {
+		return j.file.Zone.Apex, nil
 	}
-	return out
+	sets := st.zone.Apex
+	for _, s := range j.file.Zone.Apex {
+		sets = model.WithRRset(sets, s)
+	}
+	if why := model.Odd(sets, true, false); why != "" {
+		return nil, model.E(model.Precondition, "import zone", j.name().Text()).In("merge").Because("at the apex " + why)
+	}
+	return sets, nil
 }
 
 // soaAsSet is the SOA without its serial, for counting.
@@ -261,6 +286,13 @@ func soaAsSet(z *model.Zone) []model.RRset {
 	return []model.RRset{{Type: dns.TypeSOA, TTL: z.SOA.TTL, Data: [][]byte{[]byte(fmt.Sprint(z.SOA))}}}
 }
 
-func sameNames(a, b map[model.Name]*model.NameData) bool {
-	return maps.EqualFunc(a, b, func(x, y *model.NameData) bool { return slices.EqualFunc(x.RRsets, y.RRsets, model.RRset.Equal) })
+func hasType(sets []model.RRset, types ...uint16) bool {
+	for _, t := range types {
+		if _, ok := model.FindRRset(sets, t); ok {
+			return true
+		}
+	}
+	return false
 }
+
+func isHiding(sets []model.RRset) bool { return hasType(sets, dns.TypeNS, dns.TypeDNAME) }

@@ -25,8 +25,10 @@ import (
 
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
+	"signpost/controlapi/door"
 	"signpost/controlapi/serve"
 	"signpost/internal/access"
+	"signpost/internal/model"
 	"signpost/internal/store"
 	"signpost/internal/store/localetcd"
 	pb "signpost/proto/signpost/v1"
@@ -56,6 +58,7 @@ type server struct {
 	service *controlapi.Service
 	url     string
 	token   string
+	key     *store.MasterKey
 	conn    *grpc.ClientConn
 	metrics *prometheus.Registry
 	log     *logBuffer
@@ -64,14 +67,18 @@ type server struct {
 	zones   pb.ZoneServiceClient
 	hosts   pb.HostServiceClient
 	records pb.RecordServiceClient
+	tokens  pb.TokenServiceClient
+	points  pb.EndpointServiceClient
+	health  pb.HealthServiceClient
 	audits  pb.AuditServiceClient
 	servers pb.ServerServiceClient
+	people  pb.PrincipalServiceClient
 }
 
 func start(t testing.TB, change ...func(*controlapi.Config)) *server {
 	t.Helper()
 	s := newServer(t, fmt.Sprintf("/test-%d", prefixes.Add(1)))
-	s.token = setUp(t, s.store)
+	s.token, s.key = setUp(t, s.store)
 	return s.serve(change...)
 }
 
@@ -79,7 +86,10 @@ func start(t testing.TB, change ...func(*controlapi.Config)) *server {
 func (s *server) again(change ...func(*controlapi.Config)) *server {
 	s.t.Helper()
 	next := newServer(s.t, s.prefix)
-	next.token = s.token
+	next.token, next.key = s.token, s.key
+	if err := next.store.UseMasterKeys(s.t.Context(), s.key); err != nil {
+		s.t.Fatal(err)
+	}
 	return next.serve(change...)
 }
 
@@ -95,7 +105,9 @@ func (s *server) serve(change ...func(*controlapi.Config)) *server {
 	t := s.t
 	t.Helper()
 	c := controlapi.Config{
-		Store: s.store, Version: "test", Now: s.clock.read, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(s.log, nil)),
+		Store: s.store, Version: "test", Now: s.clock.read, Metrics: s.metrics, Users: people,
+		Operators: []model.PrincipalName{"group:egi/operators"},
+		Log:       slog.New(slog.NewJSONHandler(s.log, nil)),
 	}
 	for _, f := range change {
 		f(&c)
@@ -111,6 +123,9 @@ func (s *server) serve(change ...func(*controlapi.Config)) *server {
 	}
 	t.Cleanup(func() { s.conn.Close() })
 	s.zones, s.hosts, s.records = pb.NewZoneServiceClient(s.conn), pb.NewHostServiceClient(s.conn), pb.NewRecordServiceClient(s.conn)
+	s.people = pb.NewPrincipalServiceClient(s.conn)
+	s.tokens = pb.NewTokenServiceClient(s.conn)
+	s.points, s.health = pb.NewEndpointServiceClient(s.conn), pb.NewHealthServiceClient(s.conn)
 	s.audits, s.servers = pb.NewAuditServiceClient(s.conn), pb.NewServerServiceClient(s.conn)
 	return s
 }
@@ -133,10 +148,10 @@ func openStore(t testing.TB, prefix string) *store.Store {
 	return st
 }
 
-// setUp does what the first start does, and answers the admin token.
-func setUp(t testing.TB, st *store.Store) string {
+// setUp does what the first start does, and answers the admin token and the master key.
+func setUp(t testing.TB, st *store.Store) (token string, key *store.MasterKey) {
 	t.Helper()
-	key, token := store.NewMasterKey(), access.NewAdminToken()
+	key, token = store.NewMasterKey(), access.NewAdminToken()
 	parsed, err := access.ParseSecret(token)
 	if err != nil {
 		t.Fatal(err)
@@ -144,19 +159,25 @@ func setUp(t testing.TB, st *store.Store) string {
 	if _, err := st.Initialize(context.Background(), key, "first", parsed.Sum[:], time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.UseMasterKey(context.Background(), key); err != nil {
+	if err := st.UseMasterKeys(context.Background(), key); err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return token, key
 }
 
 func listen(t testing.TB, service *controlapi.Service) string {
+	t.Helper()
+	return listenWith(t, serve.Config{Service: service})
+}
+
+func listenWith(t testing.TB, c serve.Config) string {
 	t.Helper()
 	proxies, err := clientaddr.ParseProxies([]string{"127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sv, err := serve.New(serve.Config{Service: service, Proxies: proxies})
+	c.Proxies = proxies
+	sv, err := serve.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +185,7 @@ func listen(t testing.TB, service *controlapi.Service) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &http.Server{Handler: sv.Handler(), Protocols: serve.Protocols()}
+	h := &http.Server{Handler: sv.Handler(), Protocols: door.Protocols()}
 	go h.Serve(l)
 	t.Cleanup(func() { h.Close(); sv.Close() })
 	return l.Addr().String()
@@ -177,6 +198,26 @@ func with(pairs ...string) context.Context {
 
 func as(host, secret string, pairs ...string) context.Context {
 	return with(append([]string{"authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(host+":"+secret))}, pairs...)...)
+}
+
+// people knows the tokens that person makes, in the place of an identity provider.
+func people(_ context.Context, token string) (access.Principal, error) {
+	words, err := base64.RawURLEncoding.DecodeString(strings.TrimSuffix(strings.TrimPrefix(token, "a."), ".b"))
+	names := strings.Fields(string(words))
+	if err != nil || len(names) == 0 {
+		return access.Principal{}, access.Wrong()
+	}
+	p := access.Principal{Kind: access.User, Person: model.PrincipalName(names[0])}
+	for _, g := range names[1:] {
+		p.Groups = append(p.Groups, model.PrincipalName(g))
+	}
+	return p, nil
+}
+
+// person is a context of somebody who is logged in, and in these groups.
+func person(name string, groups ...string) context.Context {
+	words := strings.Join(append([]string{name}, groups...), " ")
+	return with("authorization", "Bearer a."+base64.RawURLEncoding.EncodeToString([]byte(words))+".b")
 }
 
 func (s *server) admin(pairs ...string) context.Context {
@@ -195,7 +236,21 @@ func (s *server) zone(name string) *pb.Zone {
 
 func (s *server) host(fqdn string, addrs ...string) string {
 	s.t.Helper()
-	out, err := s.hosts.CreateHost(s.admin(), &pb.CreateHostRequest{Fqdn: fqdn, Addresses: addrs})
+	return s.hostOf(s.admin(), fqdn, addrs...)
+}
+
+// policy says who may do what in a zone.
+func (s *server) policy(zone string, in *pb.UpdateZonePolicyRequest) {
+	s.t.Helper()
+	in.Name = zone
+	if _, err := s.zones.UpdateZonePolicy(s.admin(), in); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) hostOf(who context.Context, fqdn string, addrs ...string) string {
+	s.t.Helper()
+	out, err := s.hosts.CreateHost(who, &pb.CreateHostRequest{Fqdn: fqdn, Addresses: addrs})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -15,6 +15,13 @@ type metrics struct {
 	seconds *prometheus.HistogramVec
 	streams prometheus.Gauge
 	cut     prometheus.Counter
+	leases  *prometheus.CounterVec
+	barred  *prometheus.CounterVec
+	guesses *prometheus.CounterVec
+	paced   prometheus.Counter
+	summed  prometheus.Counter
+
+	pacedReads prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (metrics, error) {
@@ -32,11 +39,30 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 		cut: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signpost_watch_cut_total", Help: "Streams of changes that were ended because they were read too slowly.",
 		}),
+		barred: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "signpost_api_barred_total", Help: "Calls that the configuration's lists of who is blocked refused, by list: address, agent, host or principal.",
+		}, []string{"by"}),
+		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "signpost_leases_ended_total", Help: "Hosts that were not refreshed in time, by what was done: host.disable (withdrawn) or host.delete (freed).",
+		}, []string{"action"}),
+		guesses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "signpost_wrong_credentials_total", Help: "Calls with a wrong credential, by what became of them: wrong, too_many, locked.",
+		}, []string{"outcome"}),
+		paced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signpost_paced_changes_total", Help: "Changes that were refused because their principal makes too many.",
+		}),
+		pacedReads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signpost_paced_reads_total", Help: "Calls that change nothing and were refused because their principal, or network, makes too many.",
+		}),
+		summed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signpost_refusals_summed_total", Help: "Refused calls that have no line of their own in the log and the audit file, because there were too many.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	return m, errors.Join(reg.Register(m.calls), reg.Register(m.seconds), reg.Register(m.streams), reg.Register(m.cut))
+	return m, errors.Join(reg.Register(m.calls), reg.Register(m.seconds), reg.Register(m.streams), reg.Register(m.cut),
+		reg.Register(m.guesses), reg.Register(m.paced), reg.Register(m.summed), reg.Register(m.pacedReads), reg.Register(m.leases), reg.Register(m.barred))
 }
 
 func (m metrics) observe(method string, err error, took time.Duration) {

@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"strings"
+	"time"
 
 	"golang.org/x/net/idna"
 
@@ -32,8 +33,8 @@ func ownerName(field, text string) (model.Name, error) {
 }
 
 // findHost reads a host with both of its values. Errors: NotFound, also when no
-// zone contains the name.
-func findHost(tx *store.Tx, name model.Name) (*model.Zone, store.Named, error) {
+// zone contains the name. What tokens made of it that have ended is not there.
+func findHost(tx *store.Tx, name model.Name, now time.Time) (*model.Zone, store.Named, error) {
 	z, path, err := findPath(tx, name)
 	if err != nil && model.KindOf(err) != model.NotFound {
 		return nil, store.Named{}, err
@@ -42,7 +43,8 @@ func findHost(tx *store.Tx, name model.Name) (*model.Zone, store.Named, error) {
 		return nil, store.Named{}, model.E(model.NotFound, "find host", name.Text()).Because("there is no such host").
 			Hint("signpost host list shows those there are")
 	}
-	return z, path[0], nil
+	path[0].Host, err = standing(tx, path[0].Host, now)
+	return z, path[0], err
 }
 
 // findPath reads the zone of a name, and the name with all between it and the

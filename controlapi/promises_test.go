@@ -102,3 +102,26 @@ func TestARequestIDIsItsPrincipals(t *testing.T) {
 		t.Errorf("the host has %v, %v; want what the second principal's call says", got.GetAddresses(), err)
 	}
 }
+
+// A secret that was taken back through one service is wrong for the other at once, in
+// calls that change nothing, too: not when its copy of the state comes to hear of it.
+func TestARevokedSecretIsWrongAtOnceElsewhere(t *testing.T) {
+	s := start(t)
+	other := s.again()
+	s.zone("vo.example.org")
+	secret := s.host("www.vo.example.org")
+	for i := range 90 {
+		who, err := other.servers.WhoAmI(as("www.vo.example.org", secret), &pb.WhoAmIRequest{})
+		if err != nil || who.Kind != "host" {
+			t.Fatalf("%d: %v, %v", i, who, err)
+		}
+		out, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "www.vo.example.org"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if who, err := other.servers.WhoAmI(as("www.vo.example.org", secret), &pb.WhoAmIRequest{}); err == nil {
+			t.Fatalf("%d: the old secret is still %v", i, who)
+		}
+		secret = out.Secret
+	}
+}

@@ -87,7 +87,7 @@ func ownerAndType(fqdn, rrtype string) (model.Name, uint16, error) {
 	return name, t, err
 }
 
-// recordSets is what a name holds, as it is answered.
+// recordSets is what a name holds, as it is answered unless it is withdrawn.
 func recordSets(tx *store.Tx, name model.Name) ([]*pb.RecordSet, error) {
 	at, err := readPlace(tx, name, dns.TypeNone)
 	if err != nil {
@@ -103,7 +103,7 @@ func recordSets(tx *store.Tx, name model.Name) ([]*pb.RecordSet, error) {
 	}
 	sets := at.sets()
 	if at.data != nil {
-		sets = at.data.Sets(at.zone.WithDefaults().TTL)
+		sets = at.data.StoredSets(at.zone.WithDefaults().TTL)
 	}
 	for _, set := range sets {
 		out = append(out, at.message(set))
@@ -182,6 +182,23 @@ func (at place) revision() int64 {
 		return at.data.ModRevision
 	}
 	return 0
+}
+
+// withdrawn reports whether the name, when it holds these sets, belongs to a host that is
+// withdrawn.
+func (at place) withdrawn(sets []model.RRset) bool {
+	for i, n := range at.path {
+		if n.Data != nil && n.Data.Host != nil && n.Host != nil {
+			return n.Host.Withdrawn()
+		}
+		if i == 0 {
+			n.Data = &model.NameData{RRsets: sets}
+		}
+		if cutAbove([]store.Named{n}) {
+			return false
+		}
+	}
+	return false
 }
 
 func (at place) message(set model.RRset) *pb.RecordSet {

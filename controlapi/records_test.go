@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	pb "signpost/proto/signpost/v1"
 )
@@ -12,7 +13,7 @@ import (
 func TestARecordSetIsSetReadAndDeleted(t *testing.T) {
 	s := start(t)
 	s.zone("vo.example.org")
-	in := &pb.SetRecordSetRequest{Fqdn: "_sip._tcp.VO.example.org", Type: "srv", Ttl: 300, Rdata: []string{"0 0 5061 b.example.net.", "0 0 5060 a.example.net."}}
+	in := &pb.SetRecordSetRequest{Fqdn: "_sip._tcp.VO.example.org", Type: "srv", Ttl: proto.Uint32(300), Rdata: []string{"0 0 5061 b.example.net.", "0 0 5060 a.example.net."}}
 	set, err := s.records.SetRecordSet(s.admin(), in)
 	if err != nil || !set.Change.Changed || set.RecordSet.Type != "SRV" || len(set.RecordSet.Rdata) != 2 {
 		t.Fatal(set, err)
@@ -93,10 +94,17 @@ func TestWhatBadRecordsGet(t *testing.T) {
 		"DS without NS":       {"x.vo.example.org", "DS", 0, []string{ds}, codes.FailedPrecondition, "type"},
 		"DS of the apex":      {"vo.example.org", "DS", 0, []string{ds}, codes.InvalidArgument, "type"},
 		"NS at a wildcard":    {"*.vo.example.org", "NS", 0, []string{"a."}, codes.FailedPrecondition, "type"},
+		"relative target":     {"x.vo.example.org", "CNAME", 0, []string{"www"}, codes.InvalidArgument, "rdata[0]"},
+		"relative exchange":   {"x.vo.example.org", "MX", 0, []string{"10 mail.example.org.", "20 mail"}, codes.InvalidArgument, "rdata[1]"},
+		"the origin":          {"x.vo.example.org", "SRV", 0, []string{"0 0 5060 @"}, codes.InvalidArgument, "rdata[0]"},
 		"larger than DNS has": {"x.vo.example.org", "TXT", 0, large(), codes.InvalidArgument, "rdata"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.records.SetRecordSet(s.admin(), &pb.SetRecordSetRequest{Fqdn: c.fqdn, Type: c.rrtype, Ttl: c.ttl, Rdata: c.rdata})
+			in := &pb.SetRecordSetRequest{Fqdn: c.fqdn, Type: c.rrtype, Rdata: c.rdata}
+			if c.ttl != 0 {
+				in.Ttl = &c.ttl
+			}
+			_, err := s.records.SetRecordSet(s.admin(), in)
 			wantErr(t, err, c.code, c.field)
 		})
 	}
@@ -108,6 +116,11 @@ func TestWhatBadRecordsGet(t *testing.T) {
 	}
 	_, err := s.records.DeleteRecordSet(s.admin(), &pb.DeleteRecordSetRequest{Fqdn: "www.vo.example.org", Type: "A"})
 	wantErr(t, err, codes.InvalidArgument, "type")
+	_, err = s.records.SetRecordSet(s.admin(), &pb.SetRecordSetRequest{Fqdn: "x.vo.example.org", Type: "TXT", Ttl: proto.Uint32(0), Rdata: []string{"x"}})
+	wantErr(t, err, codes.InvalidArgument, "ttl")
+	if code, text := s.call("PUT", "/v1/hosts/x.vo.example.org/records/TXT", "Bearer "+s.token, `{"ttl":0,"rdata":["x"]}`); code != 400 || !strings.Contains(text, "leave it out") {
+		t.Errorf("%d %s", code, text)
+	}
 	if got := s.sets("x.vo.example.org"); got != "" {
 		t.Errorf("something changed: %s", got)
 	}

@@ -25,6 +25,10 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 	if err != nil {
 		return nil, err
 	}
+	if in.Ttl != nil && in.GetTtl() == 0 {
+		return nil, model.E(model.Invalid, "set records", name.Text()+" "+model.TypeName(t)).In("ttl").
+			Because("0 would keep everybody from caching the answer, which no zone allows").Hint("leave it out for the zone's default")
+	}
 	wanted, err := newSet(t, in.GetTtl(), in.GetRdata())
 	if err != nil {
 		return nil, err
@@ -37,12 +41,22 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 		if err := checkTTL(at.zone, in.GetTtl()); err != nil {
 			return nil, err
 		}
+		if p.owner != "" {
+			for _, a := range addressesIn([]model.RRset{wanted}) {
+				if why := unfit(at.zone, a.Unmap()); why != "" {
+					return nil, model.E(model.Invalid, "set records", name.Text()+" "+model.TypeName(t)).In("rdata").Because(a.String() + ": " + why)
+				}
+			}
+		}
 		set := wanted
 		if set.TTL == 0 {
 			set.TTL = at.zone.WithDefaults().TTL
 		}
 		old, had := model.FindRRset(at.sets(), t)
 		if !had || !old.Equal(set) {
+			if err := p.checkBounds(at, set); err != nil {
+				return nil, err
+			}
 			if err := p.putSets(at, model.WithRRset(at.sets(), set)); err != nil {
 				return nil, err
 			}
@@ -105,6 +119,10 @@ func (p *plan) recordPlace(name model.Name, t uint16, given string) (place, erro
 	if err != nil {
 		return at, err
 	}
+	p.in = at.zone
+	if h := hostOn(at.path); h != nil {
+		p.owner = h.Host.Owner
+	}
 	switch {
 	case t == dns.TypeSOA:
 		return refuse("a SOA is made from its zone's settings", "change those, or import a zone file")
@@ -135,15 +153,24 @@ func (p *plan) putSets(at place, sets []model.RRset) error {
 		if err := z.Check(); err != nil {
 			return err
 		}
+		if err := p.findServers(at.zone, &z); err != nil {
+			return err
+		}
+		if err := keepServer(&z, z.Name, addressesIn(at.zone.Apex), addressesIn(sets)); err != nil {
+			return err
+		}
 		p.PutZone(&z)
 		return p.delegate(&z, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
 	}
-	data := &model.NameData{RRsets: sets}
+	data := &model.NameData{RRsets: sets, Withdrawn: at.withdrawn(sets)}
 	if at.data != nil {
 		data.Host = at.data.Host
 	}
 	if why := conflict(at.name, data); why != "" {
 		return refuse(why)
+	}
+	if err := keepServer(at.zone, at.name, dataAddresses(at.data), dataAddresses(data)); err != nil {
+		return err
 	}
 	p.PutName(at.zone, at.name, data)
 	return nil

@@ -23,6 +23,8 @@ func (f *feed) start(now int64) {
 	f.relay, f.rev = r, now
 	r.running.Go(func() { f.follow(ctx, r, now) })
 	r.running.Go(func() { f.recheck(ctx) })
+	r.running.Go(func() { f.endExpired(ctx) })
+	r.running.Go(func() { f.recheckPeople(ctx) })
 }
 
 // giveUp ends all streams and the relay that cannot go on.
@@ -64,7 +66,7 @@ func (f *feed) publish(r *relay, b *batch) {
 // follow is the one watch. After an outage it goes on where it was; when it cannot,
 // all streams end with the reason, and the next one to come starts another relay.
 func (f *feed) follow(ctx context.Context, r *relay, now int64) {
-	at := store.AuditPosition{Revision: now}
+	at := store.NewsPosition{Revision: now}
 	for {
 		err := f.once(ctx, r, &at)
 		switch {
@@ -87,7 +89,7 @@ func (f *feed) follow(ctx context.Context, r *relay, now int64) {
 
 // once follows until something ends it; at is then how far was published. Several
 // revisions are prepared at once and published in order.
-func (f *feed) once(ctx context.Context, r *relay, at *store.AuditPosition) error {
+func (f *feed) once(ctx context.Context, r *relay, at *store.NewsPosition) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	type pending struct {
@@ -107,8 +109,9 @@ func (f *feed) once(ctx context.Context, r *relay, at *store.AuditPosition) erro
 			published = p.rev
 		}
 	})
-	err := f.s.store.FollowAudit(ctx, at, progressEvery, func(rev int64, records []*model.AuditRecord) error {
-		p := pending{newBatch(rev, records), make(chan error, 1)}
+	err := f.s.store.FollowNews(ctx, at, progressEvery, func(n store.News) error {
+		f.s.store.KeepPast()
+		p := pending{newBatch(n), make(chan error, 1)}
 		running.Go(func() { p.ready <- f.prepare(ctx, p.batch) })
 		select {
 		case queue <- p:
@@ -139,7 +142,23 @@ func (f *feed) prepare(ctx context.Context, b *batch) error {
 		}
 		c.event = ev
 	}
-	return nil
+	if !f.anyWantsHealth() {
+		return nil
+	}
+	stand, err := f.s.standOtherwise(ctx, b, nil)
+	b.changes, b.stands = append(b.changes, stand...), err == nil
+	return err
+}
+
+func (f *feed) anyWantsHealth() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l := range f.streams {
+		if l.attached && l.wants.kind(kindHealth) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *feed) anyWants(c *changed) bool {
@@ -153,8 +172,9 @@ func (f *feed) anyWants(c *changed) bool {
 	return false
 }
 
-// recheck looks every credential up again and again, once for all its streams, and
-// ends those of one that is no longer right.
+// recheck looks every credential but people's tokens up again and again, once for all
+// its streams, and ends those of one that is no longer right; of people it looks whether
+// they are disabled.
 func (f *feed) recheck(ctx context.Context) {
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
@@ -166,23 +186,42 @@ func (f *feed) recheck(ctx context.Context) {
 		}
 		f.mu.Lock()
 		by := map[credential][]*listener{}
+		people := map[model.PrincipalName][]*listener{}
 		for l := range f.streams {
+			if who := l.credential.user; who != nil {
+				people[who.Person] = append(people[who.Person], l)
+				continue
+			}
 			by[l.credential] = append(by[l.credential], l)
 		}
 		f.mu.Unlock()
 		// An error is an outage, in which nothing can be taken back, nor is there news.
 		_ = f.s.store.Read(ctx, func(tx *store.Tx) error {
 			for cred, listeners := range by {
-				who, err := cred.identify(tx)
-				if err != nil && model.KindOf(err) != model.Unauthenticated {
+				who, _, err := f.s.identify(tx, cred)
+				if kind := model.KindOf(err); err != nil && kind != model.Unauthenticated && kind != model.Denied {
 					return err
 				}
 				for _, l := range listeners {
 					if err != nil {
 						l.cancel(err)
-					} else {
-						l.who.Store(&who)
+						continue
 					}
+					now := who
+					now.From = l.who.Load().From
+					l.who.Store(&now)
+				}
+			}
+			for who, listeners := range people {
+				err := checkEnabled(tx, who)
+				if err == nil {
+					continue
+				}
+				if model.KindOf(err) != model.Denied {
+					return err
+				}
+				for _, l := range listeners {
+					l.cancel(err)
 				}
 			}
 			return nil

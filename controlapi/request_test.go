@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"signpost/internal/model"
@@ -120,3 +122,75 @@ func (s *server) endpoints(name model.Name) (out []model.Endpoint) {
 	}
 	return out
 }
+
+// A call that took the caller's own rights away is answered again, to them alone and as
+// long as their credential holds.
+func TestWhatTookOnesRightsAwayIsAnsweredAgain(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	alice, token := person("egi/alice"), s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{})
+	s.hostOf(alice, "a.vo.example.org", "192.0.2.1")
+	s.hostOf(alice, "b.vo.example.org", "192.0.2.1")
+	id := func(who context.Context, id string) context.Context {
+		return metadata.AppendToOutgoingContext(who, "request-id", id)
+	}
+	del := func(who context.Context, fqdn, etag string) (*pb.DeleteHostResponse, error) {
+		return s.hosts.DeleteHost(who, &pb.DeleteHostRequest{Fqdn: fqdn, Etag: etag})
+	}
+	for fqdn, who := range map[string]context.Context{"a.vo.example.org": alice, "b.vo.example.org": bearer(token)} {
+		first, err := del(id(who, fqdn), fqdn, "")
+		if err != nil || !first.Change.Changed {
+			t.Fatal(first, err)
+		}
+		again, err := del(id(who, fqdn), fqdn, "")
+		if err != nil || !proto.Equal(first, again) {
+			t.Errorf("%v, %v, want %v", again, err, first)
+		}
+	}
+	leave := &pb.UpdateZonePolicyRequest{Name: "vo.example.org", Admins: &pb.Words{}}
+	first, err := s.zones.UpdateZonePolicy(id(person("egi/zoe"), "leave"), leave)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.zones.UpdateZonePolicy(id(person("egi/zoe"), "leave"), leave); err != nil || !proto.Equal(first, again) {
+		t.Errorf("%v, %v, want %v", again, err, first)
+	}
+	for what, err := range map[string]error{
+		"another person": second(del(id(person("egi/mallory"), "a.vo.example.org"), "a.vo.example.org", "")),
+		"their token":    second(del(id(bearer(token), "a.vo.example.org"), "a.vo.example.org", "")),
+		"another id":     second(del(id(alice, "x"), "a.vo.example.org", "")),
+		"another call":   second(del(id(alice, "a.vo.example.org"), "a.vo.example.org", "1")),
+	} {
+		if status.Code(err) != codes.NotFound {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := s.people.DisablePrincipal(s.admin(), &pb.DisablePrincipalRequest{Name: "egi/alice"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = del(id(alice, "a.vo.example.org"), "a.vo.example.org", "")
+	wantErr(t, err, codes.PermissionDenied, "")
+}
+
+// A host that is made anew answers nothing that the one before it was answered.
+func TestALaterHostOfTheNameRepeatsNothing(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	set := func(secret string) *pb.SetAddressesResponse {
+		t.Helper()
+		out, err := s.hosts.SetAddresses(as("web.vo.example.org", secret, "request-id", "boot"), &pb.SetAddressesRequest{Fqdn: "web.vo.example.org", Addresses: []string{"192.0.2.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	first := set(s.hostOf(person("egi/alice"), "web.vo.example.org"))
+	if _, err := s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: "web.vo.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if out := set(s.hostOf(person("egi/zoe"), "web.vo.example.org")); out.Host.Owner != "egi/zoe" || out.Change.Revision == first.Change.Revision {
+		t.Errorf("it is answered what another's host was: %v", out)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -3,12 +3,19 @@ package controlapi_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	pb "signpost/proto/signpost/v1"
 )
 
 func (s *server) rest(method, path, body string) (int, map[string]any) {
@@ -79,7 +86,6 @@ func TestWhatBadRESTGets(t *testing.T) {
 		"no such method":          {"PUT", "/v1/zones", "{}", 405, ""},
 		"import option":           {"POST", "/v1/zones/vo.example.org:import?colour=red", "", 400, "colour"},
 		"import option value":     {"POST", "/v1/zones/vo.example.org:import?replace=perhaps", "", 400, "replace"},
-		"import too large":        {"POST", "/v1/zones/vo.example.org:import", large, 413, "1 MiB"},
 		"export of no zone":       {"GET", "/v1/zones/no.example.org:export", "", 404, "no such zone"},
 		"export option":           {"GET", "/v1/zones/vo.example.org:export?colour=red", "", 400, "colour"},
 		"bad wait":                {"GET", "/v1/zones?wait=forever", "", 400, "wait"},
@@ -181,5 +187,40 @@ func TestAnOldClientThatSpeaksHTTP10IsServed(t *testing.T) {
 	conn.Write([]byte("GET /healthz HTTP/1.0\r\n\r\n"))
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
 		t.Error(line, err)
+	}
+}
+
+// A zone file that is too large is refused before it is sent, and one that is cut off
+// on its way is not taken for a whole one.
+func TestAZoneFileOverRESTIsWholeOrRefused(t *testing.T) {
+	s := start(t)
+	raw := func(length int, body string) string {
+		t.Helper()
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /v1/zones/x.example.org:import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", s.token, length, body)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(60 * time.Second))
+		answer, _ := io.ReadAll(conn) // what came counts
+		return string(answer)
+	}
+	if got := raw(256<<20+1, ""); !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, "larger than 256 MiB") {
+		t.Errorf("too large: %s", got)
+	}
+	whole := numbered(20_000, "192.0.2.1")
+	if got := raw(len(whole)+10, whole); strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("cut off: %s", got)
+	}
+	if _, err := s.zones.GetZone(s.admin(), &pb.GetZoneRequest{Name: "x.example.org"}); status.Code(err) != codes.NotFound {
+		t.Errorf("the zone of a file that was cut off: %v", err)
+	}
+	more := strings.Repeat("; a comment that makes it larger than other bodies may be\n", 20_000)
+	if code, body := s.call("POST", "/v1/zones/x.example.org:import", "Bearer "+s.token, more+whole); code != 200 || !strings.Contains(body, `"recordSets":"20002"`) {
+		t.Errorf("the whole file: %d %s", code, body)
 	}
 }

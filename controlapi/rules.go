@@ -27,7 +27,7 @@ const maxAddresses = 16
 func conflict(name model.Name, d *model.NameData) string {
 	has := func(t uint16) bool { _, ok := model.FindRRset(d.RRsets, t); return ok }
 	several := func(t uint16) bool { s, _ := model.FindRRset(d.RRsets, t); return len(s.Data) > 1 }
-	addressed := len(d.Host.Addresses()) > 0
+	addressed := len(d.Host.AllAddresses()) > 0
 	switch {
 	case addressed && (has(dns.TypeCNAME) || has(dns.TypeNS) || has(dns.TypeDNAME)):
 		return "a host with addresses has no CNAME, NS or DNAME"
@@ -89,19 +89,28 @@ func parseAddresses(field string, in []string) ([]netip.Addr, error) {
 // checkAddresses refuses addresses that the zone does not allow for its hosts.
 func checkAddresses(z *model.Zone, field string, addrs []netip.Addr) error {
 	for i, a := range addrs {
-		switch {
-		case a.IsUnspecified():
-			return badAddress(field, i, a.String(), "it is the unspecified address")
-		case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-			return badAddress(field, i, a.String(), "it is a multicast or broadcast address")
-		case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !z.LocalAddresses:
-			return badAddress(field, i, a.String(), "it is a loopback or link-local address, which the zone does not allow")
+		if why := unfit(z, a); why != "" {
+			return badAddress(field, i, a.String(), why)
 		}
 	}
 	if len(addrs) > maxAddresses {
 		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(maxAddresses))
 	}
 	return nil
+}
+
+// unfit is why no host of a zone may have an address, nor a name that belongs to one; ""
+// when it may.
+func unfit(z *model.Zone, a netip.Addr) string {
+	switch {
+	case a.IsUnspecified():
+		return "it is the unspecified address"
+	case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "it is a multicast or broadcast address"
+	case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !z.LocalAddresses:
+		return "it is a loopback or link-local address, which the zone does not allow"
+	}
+	return ""
 }
 
 func badAddress(field string, i int, text, why string) error {

@@ -4,6 +4,7 @@
 package controlapi
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -11,6 +12,10 @@ import (
 	"buf.build/go/protovalidate"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"signpost/internal/access"
+	"signpost/internal/access/oidc"
+	"signpost/internal/auditlog"
+	"signpost/internal/limits"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -24,10 +29,23 @@ type Config struct {
 	// is visible, as HOST:PORT. When there are none, those of the zone's NS names
 	// that have addresses in our own data are, at port 53.
 	NameServers []string
+	// Users says whose an identity provider's token is. Errors: Unauthenticated,
+	// Unavailable when nobody can know now. nil: nobody's.
+	Users     func(ctx context.Context, token string) (access.Principal, error)
+	Issuers   []oidc.Issuer         // where people can log in
+	Operators []model.PrincipalName // people and groups who may do everything
+	Barred    Barred
+	// GroupMaxAge is how long tokens have the groups that their owner had when they last
+	// logged in; 0: 30 days.
+	GroupMaxAge time.Duration
 	Now         func() time.Time      // nil: time.Now
 	Log         *slog.Logger          // nil: none
 	Metrics     prometheus.Registerer // nil: none
+	Audit       *auditlog.File        // for what is to be kept; nil: none
 	Heartbeat   time.Duration         // the longest silence of a stream of changes; 0: 10 s
+	ImportSize  int                   // octets of a zone file; 0: MaxImport
+	ImportIdle  time.Duration         // how long the next piece of a zone file may take; 0: 30 s
+	ImportTell  time.Duration         // between two reports of how far an import is; 0: 1 s
 }
 
 // Service implements every service of the API. Its methods may be called
@@ -38,19 +56,42 @@ type Service struct {
 	pb.UnimplementedZoneServiceServer
 	pb.UnimplementedHostServiceServer
 	pb.UnimplementedRecordServiceServer
+	pb.UnimplementedEndpointServiceServer
+	pb.UnimplementedHealthServiceServer
+	pb.UnimplementedTokenServiceServer
 	pb.UnimplementedAuditServiceServer
+	pb.UnimplementedPrincipalServiceServer
 	pb.UnimplementedServerServiceServer
 	pb.UnimplementedWatchServiceServer
 
 	store       *store.Store
 	version     string
 	nameServers []string
+	users       func(ctx context.Context, token string) (access.Principal, error)
+	issuers     []oidc.Issuer
+	operators   []model.PrincipalName
+	barred      Barred
+	groupMaxAge time.Duration
+	uses        uses
 	now         func() time.Time
 	log         *slog.Logger
+	audit       *auditlog.File
 	validator   protovalidate.Validator
 	metrics     metrics
 	heartbeat   time.Duration
+	importSize  int
+	importIdle  time.Duration
+	importTell  time.Duration
+	guesses     *limits.Guesses
+	delayed     chan struct{} // holds those who wait for the answer to a wrong credential
+	paces       *limits.Paces // of changes
+	reads       *limits.Paces
+	refusals    *auditlog.Refusals
+	failures    *auditlog.Refusals // for other reasons; those are in the log alone
+	turns       *limits.Turns      // of those who read much of the audit
 	feed        *feed
+	stopping    context.Context // ends when nobody may wait any more
+	stop        context.CancelFunc
 }
 
 // New makes a Service. Errors: Invalid for a name server that is not HOST:PORT.
@@ -61,6 +102,8 @@ func New(c Config) (*Service, error) {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = heartbeat
 	}
+	c.ImportSize, c.ImportIdle = cmp.Or(c.ImportSize, MaxImport), cmp.Or(c.ImportIdle, importIdle)
+	c.ImportTell = cmp.Or(c.ImportTell, reportEvery)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -76,10 +119,14 @@ func New(c Config) (*Service, error) {
 		return nil, model.E(model.Internal, "start control service", "").From(err)
 	}
 	s := &Service{
-		store: c.Store, version: c.Version, nameServers: c.NameServers,
-		now: c.Now, log: c.Log, validator: v, metrics: m, heartbeat: c.Heartbeat,
+		store: c.Store, version: c.Version, nameServers: c.NameServers, users: c.Users, issuers: c.Issuers, operators: c.Operators, barred: c.Barred,
+		groupMaxAge: cmp.Or(c.GroupMaxAge, groupMaxAge),
+		now:         c.Now, log: c.Log, audit: c.Audit, validator: v, metrics: m, heartbeat: c.Heartbeat,
+		guesses: limits.NewGuesses(), delayed: make(chan struct{}, mostDelayed), paces: limits.NewPaces(), reads: limits.NewPaces(), refusals: auditlog.NewRefusals(), failures: auditlog.NewRefusals(), turns: limits.NewTurns(),
+		importSize: c.ImportSize, importIdle: c.ImportIdle, importTell: c.ImportTell,
 	}
 	s.feed = newFeed(s)
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
 

@@ -46,6 +46,9 @@ func (c *call) await(p *plan, ch *pb.Change) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, wait)
 	defer cancel()
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(c.s.stopping, stop)()
 	var q question
 	var servers []server
 	err := c.s.store.Read(ctx, func(tx *store.Tx) error {
@@ -65,7 +68,7 @@ func (c *call) await(p *plan, ch *pb.Change) {
 		return // the zone's answers did not change, or cannot be known: the change is made all the same
 	}
 	q.serial = q.base + uint32(ch.Revision)
-	ch.Visibility = askAll(ctx, servers, q, true)
+	ch.Visibility = askAll(asking, servers, q, true)
 }
 
 // question is what is asked of name servers: does the zone's serial have this
@@ -148,10 +151,8 @@ func addressesOf(tx *store.Tx, name model.Name) ([]netip.Addr, error) {
 		return nil, err
 	case len(path) == 0:
 		return addressesIn(z.Apex), nil
-	case path[0].Data == nil:
-		return nil, nil
 	}
-	return append(addressesIn(path[0].Data.RRsets), path[0].Data.Host.Addresses()...), nil
+	return dataAddresses(path[0].Data), nil
 }
 
 func addressesIn(sets []model.RRset) []netip.Addr {

@@ -135,3 +135,31 @@ func TestStatusTellsWhatANameHoldsAndWhoServesIt(t *testing.T) {
 		t.Error(who, err)
 	}
 }
+
+// The change is made: its caller is told so, also by a service that stops.
+func TestAStopEndsTheWaitAndNotTheAnswer(t *testing.T) {
+	addr, serial := nameServer(t)
+	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
+	serial.Store(s.zone("vo.example.org").Serial)
+	began := time.Now()
+	done := make(chan error, 1)
+	go func() {
+		out, err := s.hosts.CreateHost(s.admin("wait", "visible"), &pb.CreateHostRequest{Fqdn: "www.vo.example.org"})
+		if err == nil && (out.Secret == "" || len(out.Change.Visibility) != 1 || out.Change.Visibility[0].State != "behind") {
+			t.Errorf("%v", out)
+		}
+		done <- err
+	}()
+	for { // until it is made, and so waited for
+		if _, err := s.hosts.GetHost(s.admin(), &pb.GetHostRequest{Fqdn: "www.vo.example.org"}); err == nil {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("the host is not made")
+		}
+	}
+	s.service.EndStreams()
+	if err := <-done; err != nil || time.Since(began) > 8*time.Second {
+		t.Errorf("answered after %s: %v", time.Since(began), err)
+	}
+}

@@ -1,14 +1,17 @@
 package controlapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"signpost/internal/access"
+	"signpost/internal/limits"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -16,7 +19,7 @@ import (
 
 // Watch sends what changes, as it changes.
 func (s *Service) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) (err error) {
-	c, err := s.authorize(stream.Context(), access.Watch, at(in.GetFqdn()), in)
+	c, err := s.authorize(stream.Context(), access.Watch, at(cmp.Or(in.GetFqdn(), in.GetZone())), in)
 	if err != nil {
 		return err
 	}
@@ -44,10 +47,14 @@ func (s *Service) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[p
 	return w.ending(err)
 }
 
-// EndStreams ends all streams of changes, and there will be no more: whoever stops
-// the service calls it first, for streams end by themselves only when their readers
-// do.
-func (s *Service) EndStreams() { s.feed.stop() }
+// EndStreams ends all streams of changes, and there will be no more, and all waiting
+// until a change is visible: whoever stops the service calls it first, for streams end
+// by themselves only when their readers do, and who waits for longer than a stop takes
+// would not hear that the change is made.
+func (s *Service) EndStreams() {
+	s.feed.stop()
+	s.stop()
+}
 
 // startOf is etcd's revision now, at which the caller's credential holds. It refuses
 // a revision to start from that is not there yet.
@@ -80,21 +87,28 @@ func (w *watcher) catchUp() error {
 	if w.s.feed.attach(w.listener, w.last) {
 		return w.send(w.last, nil)
 	}
-	select {
-	case w.s.feed.catching <- struct{}{}:
-		defer func() { <-w.s.feed.catching }()
-	case <-w.ctx.Done():
-		return w.ctx.Err()
+	// One of each principal at a time: nobody keeps all the others waiting.
+	end, err := w.s.turns.Wait(w.ctx, "watch "+w.principal)
+	if err != nil {
+		return err
 	}
-	// What a slow reader has not taken waits in memory.
-	ctx, cancel := context.WithTimeoutCause(w.ctx, catchUpTime, errSlow)
+	defer end()
+	// Of all who catch up, who takes long gives way to those who wait and resumes.
+	mine, endShare, err := w.s.feed.catching.Wait(w.ctx)
+	if err != nil {
+		return err
+	}
+	// What a slow reader has not taken waits in memory. One that takes nothing at all is not
+	// waited for: sending to it does not end with ctx, the share and the watch do.
+	ctx, cancel := context.WithTimeoutCause(mine, catchUpTime, errSlow)
 	defer cancel()
-	at := store.AuditPosition{Revision: w.last}
-	err := w.s.store.FollowAudit(ctx, &at, caughtUpEvery, func(rev int64, records []*model.AuditRecord) error {
-		if err := w.give(ctx, newBatch(rev, records)); err != nil {
+	context.AfterFunc(ctx, endShare)
+	at := store.NewsPosition{Revision: w.last}
+	err = w.s.store.FollowNews(ctx, &at, caughtUpEvery, func(n store.News) error {
+		if err := w.give(ctx, newBatch(n)); err != nil {
 			return err
 		}
-		if !w.s.feed.attach(w.listener, rev) {
+		if !w.s.feed.attach(w.listener, n.Revision) {
 			return nil
 		}
 		return errCaughtUp
@@ -106,6 +120,8 @@ func (w *watcher) catchUp() error {
 		return w.send(w.last, nil)
 	case errors.Is(context.Cause(ctx), errSlow):
 		w.cancel(errSlow)
+	case errors.Is(context.Cause(ctx), limits.ErrShare):
+		w.cancel(limits.ErrShare)
 	}
 	return err
 }
@@ -139,10 +155,21 @@ func (w *watcher) give(ctx context.Context, b *batch) error {
 	if b.rev <= w.last {
 		return nil
 	}
+	changes := b.changes
+	if !b.stands && w.wants.kind(kindHealth) {
+		stand, err := w.s.standOtherwise(ctx, b, w.wants.host)
+		if err != nil {
+			return err
+		}
+		changes = append(slices.Clip(changes), stand...)
+	}
 	var events []*pb.Event
-	for _, c := range b.changes {
-		who := *w.who.Load()
-		if w.wants.change(c) && access.Decide(who, c.reading(), c.resource()) == nil {
+	for _, c := range changes {
+		mayRead, err := w.may(b.rev, c, c.reading(), w.wants.change(c))
+		if err != nil {
+			return err
+		}
+		if mayRead {
 			ev := c.event
 			if ev == nil {
 				var err error
@@ -152,7 +179,10 @@ func (w *watcher) give(ctx context.Context, b *batch) error {
 			}
 			events = append(events, ev)
 		}
-		if w.wants.audit(c) && access.Decide(who, access.AuditRead, c.resource()) == nil {
+		if mayRead, err = w.may(b.rev, c, access.AuditRead, w.wants.audit(c)); err != nil {
+			return err
+		}
+		if mayRead {
 			events = append(events, auditEvent(c.record))
 		}
 	}
@@ -161,6 +191,45 @@ func (w *watcher) give(ctx context.Context, b *batch) error {
 		return ctx.Err()
 	}
 	return w.send(b.rev, events)
+}
+
+// errBehind is that what is at hand is older than a change; Peek then looks again.
+var errBehind = errors.New("the copy is older than the change")
+
+// may says whether a change of revision rev that is wanted may be shown. To people it is by
+// what they are at that revision or later to what was changed, if it has the owner that it
+// had then; of a host that is gone or another's its owner of then still is.
+func (w *watcher) may(rev int64, c *changed, a access.Action, wanted bool) (bool, error) {
+	if !wanted || c.isMany() {
+		return wanted, nil
+	}
+	who, r := *w.who.Load(), c.resource()
+	if who.Kind != access.User || who.Operator && who.Narrow == nil {
+		return access.Decide(who, a, r) == nil, nil
+	}
+	err := w.s.store.Peek(w.ctx, func(tx *store.Tx) error {
+		now, err := tx.Revision()
+		if err == nil && now < rev {
+			err = errBehind
+		}
+		if err == nil {
+			r, err = known(tx, who, a, c.resource(), w.s.now())
+		}
+		if err == nil && r.Zone != "" {
+			var z *model.Zone
+			if z, err = tx.Zone(r.Zone); err == nil && !isOf(z, c.record) {
+				r.Policy = nil // who administers it now did not then
+			}
+		}
+		return err
+	})
+	if r.Host == "" && c.record.Owner != "" {
+		r.Host = r.Name
+	}
+	if r.Owner != c.record.Owner {
+		r.Owner, r.Editors, r.Offered = c.record.Owner, nil, ""
+	}
+	return err == nil && access.Decide(who, a, r) == nil, err
 }
 
 func (w *watcher) send(rev int64, events []*pb.Event) error {
@@ -183,6 +252,8 @@ func (w *watcher) ending(err error) error {
 	case errors.Is(cause, errSlow):
 		w.s.metrics.cut.Inc()
 		return model.E(model.Exhausted, "watch", "").Because("you read too slowly").Hint(resume)
+	case errors.Is(cause, limits.ErrShare):
+		return model.E(model.Unavailable, "watch", "").Because("you have caught up for long, and " + cause.Error()).Hint(resume)
 	case errors.Is(cause, errStopping):
 		return model.E(model.Unavailable, "watch", "").Because(cause.Error()).Hint(resume + ", here or elsewhere")
 	case cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded):

@@ -28,7 +28,7 @@ type stream struct {
 func (s *server) watch(ctx context.Context, in *pb.WatchRequest) *stream {
 	s.t.Helper()
 	t := s.t.(*testing.T)
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 180*time.Second)
 	t.Cleanup(cancel)
 	from, err := pb.NewWatchServiceClient(s.conn).Watch(ctx, in)
 	if err != nil {

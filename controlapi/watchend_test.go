@@ -167,7 +167,7 @@ func TestAStreamOutlivesAnOutageOfEtcd(t *testing.T) {
 	}
 	t.Cleanup(func() { st.Close() })
 	s := start(t, func(c *controlapi.Config) { c.Store = st })
-	s.token = setUp(t, st)
+	s.token, s.key = setUp(t, st)
 	s.zone("vo.example.org")
 	s.host("www.vo.example.org", "192.0.2.1")
 	w := s.watch(s.admin(), &pb.WatchRequest{Kinds: []string{"host"}})

@@ -3,6 +3,7 @@ package controlapi
 import (
 	"context"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -18,6 +19,7 @@ const (
 	kindHost   = "host"
 	kindRecord = "record"
 	kindAudit  = "audit"
+	kindHealth = "health"
 
 	wasCreated = "created"
 	wasChanged = "changed"
@@ -28,9 +30,12 @@ const (
 type batch struct {
 	rev     int64
 	changes []*changed
+	touched touched
+	stands  bool // what has come to stand otherwise is among the changes
 }
 
-// changed is one change: an audit record, and what it says.
+// changed is one change: an audit record, and what it says, or an endpoint that stands
+// otherwise, with a record that is in no audit.
 type changed struct {
 	record *model.AuditRecord
 	kind   string // "" when it is of nothing that the feed shows
@@ -39,9 +44,9 @@ type changed struct {
 	event  *pb.Event // nil: not made yet; the same for all who see it
 }
 
-func newBatch(rev int64, records []*model.AuditRecord) *batch {
-	b := &batch{rev: rev}
-	for _, r := range records {
+func newBatch(n store.News) *batch {
+	b := &batch{rev: n.Revision, touched: newTouched(n)}
+	for _, r := range n.Records {
 		b.changes = append(b.changes, newChanged(r))
 	}
 	return b
@@ -50,15 +55,37 @@ func newBatch(rev int64, records []*model.AuditRecord) *batch {
 // shown is what the feed shows of each action; one without a row is in the audit
 // alone.
 var shown = map[access.Action]struct{ kind, what string }{
-	access.ZoneCreate:   {kindZone, wasCreated},
-	access.ZoneUpdate:   {kindZone, wasChanged},
-	access.ZoneImport:   {kindZone, wasChanged}, // or created: event finds out
-	access.ZoneDelete:   {kindZone, wasDeleted},
-	access.HostCreate:   {kindHost, wasCreated},
-	access.HostUpdate:   {kindHost, wasChanged},
-	access.SetAddresses: {kindHost, wasChanged},
-	access.RotateSecret: {kindHost, wasChanged},
-	access.HostDelete:   {kindHost, wasDeleted},
+	access.ZoneCreate:        {kindZone, wasCreated},
+	access.ZoneUpdate:        {kindZone, wasChanged},
+	access.ZoneImport:        {kindZone, wasChanged}, // or created: event finds out
+	access.ZoneReplace:       {kindZone, wasChanged}, // likewise
+	access.ZoneDelete:        {kindZone, wasDeleted},
+	access.HostCreate:        {kindHost, wasCreated},
+	access.HostUpdate:        {kindHost, wasChanged},
+	access.SetAddresses:      {kindHost, wasChanged},
+	access.RotateSecret:      {kindHost, wasChanged},
+	access.HostShare:         {kindHost, wasChanged},
+	access.HostTransfer:      {kindHost, wasChanged},
+	access.HostAccept:        {kindHost, wasChanged},
+	access.HostBlock:         {kindHost, wasChanged},
+	access.HostDisable:       {kindHost, wasChanged},
+	access.PrincipalTransfer: {kindHost, wasChanged},
+	access.ZoneLimits:        {kindZone, wasChanged},
+	access.ZoneOpen:          {kindZone, wasChanged},
+	access.HostDelete:        {kindHost, wasDeleted},
+
+	access.EndpointSet:          {kindHost, wasChanged},
+	access.EndpointRemove:       {kindHost, wasChanged},
+	access.EndpointRotateSecret: {kindHost, wasChanged},
+	access.EndpointSetAddresses: {kindHost, wasChanged},
+	access.EndpointWord:         {kindHost, wasChanged},
+	access.EndpointDrain:        {kindHost, wasChanged},
+	access.EndpointPassOver:     {kindHost, wasChanged},
+	access.HostWord:             {kindHost, wasChanged},
+	access.PolicySet:            {kindHost, wasChanged},
+	access.CheckSet:             {kindHost, wasChanged},
+	access.CheckRemove:          {kindHost, wasChanged},
+
 	access.RecordSet:    {kindRecord, wasChanged}, // or created, when there was none before
 	access.RecordDelete: {kindRecord, wasDeleted},
 }
@@ -90,7 +117,7 @@ func (c *changed) resource() access.Resource {
 // reading is the action that shows what an event of the change shows.
 func (c *changed) reading() access.Action {
 	switch c.kind {
-	case kindHost:
+	case kindHost, kindHealth:
 		return access.HostRead
 	case kindRecord:
 		return access.RecordRead
@@ -122,6 +149,9 @@ func (w *wanted) kind(k string) bool { return len(w.kinds) == 0 || slices.Contai
 // change says whether the change itself is wanted: also that of something above
 // that takes what is below along.
 func (w *wanted) change(c *changed) bool {
+	if c.isMany() {
+		return w.kind(kindHealth)
+	}
 	if c.kind == "" || !w.kind(c.kind) || w.zone != "" && w.zone != c.record.Zone {
 		return false
 	}
@@ -131,7 +161,7 @@ func (w *wanted) change(c *changed) bool {
 
 // audit says whether the record of the change is wanted.
 func (w *wanted) audit(c *changed) bool {
-	return w.kind(kindAudit) && (w.zone == "" || w.zone == c.record.Zone) &&
+	return c.kind != kindHealth && w.kind(kindAudit) && (w.zone == "" || w.zone == c.record.Zone) &&
 		(w.name == "" || c.name() != "" && c.name().In(w.name))
 }
 
@@ -156,8 +186,8 @@ func (s *Service) event(ctx context.Context, rev int64, c *changed) (*pb.Event, 
 	if c.what == wasDeleted {
 		return ev, nil
 	}
-	err := s.store.ReadAt(ctx, rev, func(tx *store.Tx) error { return c.readNow(tx, ev) })
-	if err == nil && c.record.Action == string(access.ZoneImport) {
+	err := s.store.ReadAt(ctx, rev, func(tx *store.Tx) error { return c.readNow(tx, ev, s.now()) })
+	if err == nil && isImport(c.record) {
 		err = s.store.ReadAt(ctx, rev-1, func(tx *store.Tx) error {
 			_, err := tx.Zone(c.record.Zone)
 			if model.KindOf(err) == model.NotFound && err != nil {
@@ -177,7 +207,7 @@ func (s *Service) event(ctx context.Context, rev int64, c *changed) (*pb.Event, 
 }
 
 // readNow reads what there is at the change's revision.
-func (c *changed) readNow(tx *store.Tx, ev *pb.Event) error {
+func (c *changed) readNow(tx *store.Tx, ev *pb.Event, now time.Time) error {
 	switch c.kind {
 	case kindZone:
 		z, err := tx.Zone(c.record.Zone)
@@ -188,7 +218,7 @@ func (c *changed) readNow(tx *store.Tx, ev *pb.Event) error {
 		ev.Now = &pb.Event_ZoneNow{ZoneNow: m}
 		return err
 	case kindHost:
-		z, h, err := findHost(tx, c.name())
+		z, h, err := findHost(tx, c.name(), now)
 		if err == nil {
 			ev.Now = &pb.Event_HostNow{HostNow: hostMessage(z, h)}
 		}
@@ -200,4 +230,8 @@ func (c *changed) readNow(tx *store.Tx, ev *pb.Event) error {
 		}
 		return err
 	}
+}
+
+func isImport(r *model.AuditRecord) bool {
+	return r.Action == string(access.ZoneImport) || r.Action == string(access.ZoneReplace)
 }

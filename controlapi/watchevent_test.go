@@ -12,7 +12,12 @@ import (
 func TestTheFeedKnowsEveryAction(t *testing.T) {
 	not := []access.Action{
 		access.ZoneRead, access.ZoneList, access.ZoneExport, access.HostRead, access.HostList,
-		access.RecordRead, access.AuditRead, access.StatusRead, access.WhoAmI, access.Watch,
+		access.RecordRead, access.AuditRead, access.StatusRead, access.WhoAmI, access.LoginRead, access.Watch,
+		access.PrincipalDisable,
+		access.TokenCreate, access.TokenList, access.TokenRevoke,
+		access.EndpointRead, access.EndpointBeat, access.PolicyRead, access.CheckRead,
+		access.SiteList, access.CheckerList, access.FreezeRead,
+		access.SiteWord, access.CheckerRemove, access.FreezeSet, // of what is said of all zones
 		access.ZoneAccept, // of what was changed, and told, before
 	}
 	for _, a := range access.Actions() {

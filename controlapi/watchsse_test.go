@@ -16,7 +16,7 @@ import (
 // lines joined by "|".
 func (s *server) events(query, lastID string) (next func() string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	s.t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/watch"+query, nil)
 	if err != nil {

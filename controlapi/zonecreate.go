@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"signpost/internal/access"
 	"signpost/internal/model"
+	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -39,32 +41,87 @@ func (s *Service) CreateZone(ctx context.Context, in *pb.CreateZoneRequest) (out
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.CreateZoneResponse, error) {
-		z := *z
-		lower, err := p.startZone(&z, func(name model.Name) ([]netip.Addr, error) {
-			i := slices.IndexFunc(servers, func(ns nameServer) bool { return ns.name == name })
-			return servers[i].addrs, nil
-		})
-		if err != nil {
-			return nil, err
+	for range importTries {
+		out, err = s.createOnce(c, z, servers)
+		if !errors.Is(err, errMoved) {
+			break
 		}
-		apex, names := glue(&z, servers)
-		z.Apex = apex
-		maps.Copy(names, lower)
-		if err := p.putNames(&z, names); err != nil {
-			return nil, err
-		}
-		if err := z.Check(); err != nil {
-			return nil, err
-		}
-		m, err := zoneMessage(p.Tx, &z)
-		if err != nil {
-			return nil, err
-		}
-		p.putZone(&z, m)
-		p.record(z.Name, "", "", "", fmt.Sprintf("name servers %v, %s", m.NameServers, settings(&z)))
-		return &pb.CreateZoneResponse{Zone: m, Change: &pb.Change{}}, nil
+	}
+	return out, err
+}
+
+// errMoved says that zones below a new one changed while its names were loaded.
+var errMoved = model.E(model.Aborted, "create zone", "").Because("others keep changing the zones below it").Hint("try again")
+
+// maxPut is how many names a new zone gets with the change that makes it. More, of
+// the delegations of many zones of ours below it, are loaded before, as an import is.
+const maxPut = 16
+
+func (s *Service) createOnce(c *call, asked *model.Zone, servers []nameServer) (*pb.CreateZoneResponse, error) {
+	if out, done, err := repeated[*pb.CreateZoneResponse](c); done || err != nil {
+		return out, err
+	}
+	var lower map[model.Name]*model.NameData
+	if err := c.read(func(tx *store.Tx) (err error) {
+		lower, err = (&plan{Tx: tx, call: c}).lowerZones(asked.Name, nil)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if len(lower) <= maxPut {
+		return change(c, func(p *plan) (*pb.CreateZoneResponse, error) { return p.createZone(asked, servers, nil, nil) })
+	}
+	claim, err := s.store.ClaimImport(c.ctx, asked.Name, c.who.String(), s.now())
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(c, claim)
+	mine := *c
+	mine.ctx = claim.Context()
+	if err := claim.Load(maps.All(lower), func(int) {}); err != nil {
+		return nil, err
+	}
+	return change(&mine, func(p *plan) (*pb.CreateZoneResponse, error) { return p.createZone(asked, servers, lower, claim) })
+}
+
+// createZone writes a new zone. What it must hold of the zones below it comes before
+// the addresses of its own name servers; with a claim it is loaded already. Errors: errMoved when that is no longer what it must hold.
+func (p *plan) createZone(asked *model.Zone, servers []nameServer, loaded map[model.Name]*model.NameData, claim *store.Claim) (*pb.CreateZoneResponse, error) {
+	z := *asked
+	lower, err := p.startZone(&z, func(name model.Name) ([]netip.Addr, error) {
+		i := slices.IndexFunc(servers, func(ns nameServer) bool { return ns.name == name })
+		return servers[i].addrs, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	apex, names := glue(&z, servers)
+	z.Apex = apex
+	switch {
+	case claim == nil:
+		maps.Copy(names, lower)
+	case !sameNames(lower, loaded):
+		return nil, errMoved
+	default:
+		z.Generation = claim.Generation
+		if err := p.EndImport(claim); err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(names, func(n model.Name, _ *model.NameData) bool { return loaded[n] != nil })
+	}
+	if err := p.putNames(&z, names); err != nil {
+		return nil, err
+	}
+	if err := z.Check(); err != nil {
+		return nil, err
+	}
+	m, err := zoneMessage(p.Tx, &z)
+	if err != nil {
+		return nil, err
+	}
+	p.putZone(&z, m)
+	p.record(z.Name, "", "", "", fmt.Sprintf("name servers %v, %s", m.NameServers, settings(&z)))
+	return &pb.CreateZoneResponse{Zone: m, Change: &pb.Change{}}, nil
 }
 
 // newZone is the zone that a request asks for. Errors are of kind Invalid.

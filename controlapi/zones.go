@@ -28,10 +28,48 @@ func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Z
 		if err != nil {
 			return err
 		}
-		out, err = zoneMessage(tx, z)
-		return err
+		if out, err = zoneMessage(tx, z); err != nil {
+			return err
+		}
+		if out.Import, err = importMessage(tx, name); err != nil {
+			return err
+		}
+		if err := c.showPolicy(tx, z, out); err != nil {
+			return err
+		}
+		if out.Policy == nil && out.Import != nil {
+			out.Import.Principal = ""
+		}
+		return nil
 	})
 	return out, err
+}
+
+// showPolicy adds to a zone what callers may know of who may do what in it.
+func (c *call) showPolicy(tx *store.Tx, z *model.Zone, m *pb.Zone) error {
+	policy, err := tx.Policy(z)
+	if err == nil {
+		policy, err = standingPolicy(tx, policy, c.s.now())
+	}
+	if err != nil {
+		return err
+	}
+	m.Public = policy.Register == model.RegisterEveryone
+	if c.may(tx, access.ZoneOpen, access.Resource{Name: z.Name}) == nil {
+		m.Policy = policyMessage(policy)
+	}
+	return nil
+}
+
+// importMessage is the import of a zone that is under way; nil: none.
+func importMessage(tx *store.Tx, zone model.Name) (*pb.ImportStatus, error) {
+	i, err := tx.Import(zone)
+	if i == nil || err != nil {
+		return nil, err
+	}
+	return &pb.ImportStatus{
+		Principal: i.Principal, StartTime: timestamppb.New(i.StartTime), Closed: i.Closed, Progress: progressMessage(i.Progress),
+	}, nil
 }
 
 // ListZones shows zones in the order of their names read from the right.
@@ -41,7 +79,8 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 		return nil, err
 	}
 	defer c.done(&err)
-	after, err := readPageToken(in.GetPageToken())
+	query := listOf("zones")
+	after, err := query.read(in.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -52,30 +91,47 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 	}
 	size := pageSize(in.GetPageSize())
 	err = c.read(func(tx *store.Tx) error {
-		zones, err := tx.Zones(model.Name(after), size+1)
-		if err != nil {
-			return err
-		}
 		out = &pb.ListZonesResponse{}
-		if len(zones) > size {
-			zones = zones[:size]
-			out.NextPageToken = pageToken(zones[size-1].Name.String())
-		}
-		for _, z := range zones {
-			m, err := zoneMessage(tx, z)
+		last := model.Name("") // that is shown
+		for from := model.Name(after); ; {
+			zones, err := tx.Zones(from, size)
 			if err != nil {
 				return err
 			}
-			out.Zones = append(out.Zones, m)
+			for _, z := range zones {
+				if c.may(tx, access.ZoneRead, access.Resource{Name: z.Name}) != nil {
+					continue
+				}
+				if len(out.Zones) == size {
+					out.NextPageToken = query.token(last.String())
+					return nil
+				}
+				m, err := zoneMessage(tx, z)
+				if err == nil {
+					err = c.showPolicy(tx, z, m)
+				}
+				if err != nil {
+					return err
+				}
+				out.Zones = append(out.Zones, m)
+				last = z.Name
+			}
+			if len(zones) < size {
+				return nil
+			}
+			from = zones[size-1].Name
 		}
-		return nil
 	})
 	return out, err
 }
 
 // UpdateZone changes the settings of a zone.
 func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out *pb.UpdateZoneResponse, err error) {
-	c, err := s.authorize(ctx, access.ZoneUpdate, at(in.GetName()), in)
+	action := access.ZoneUpdate
+	if in.LocalAddresses != nil {
+		action = access.ZoneLimits
+	}
+	c, err := s.authorize(ctx, action, at(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}

@@ -145,3 +145,22 @@ func TestASnapshotOlderThanMaxStaleIsNotAnswered(t *testing.T) {
 		t.Errorf("a snapshot of two hours is not answered with max_stale 3h: %s", got)
 	}
 }
+
+// A date yet to come, of a clock that was wrong, must not hold off max_stale.
+func TestASnapshotDatedInTheFutureGetsTooOldLikeAnyOther(t *testing.T) {
+	w := newWorld(t)
+	w.zone("example.org")
+	path := filepath.Join(t.TempDir(), "dns.snapshot")
+	s := startUnstopped(t, block("endpoint "+w.etcd.Endpoint()+"\nsnapshot "+path))
+	s.says(t, "ns1.example.org", "A", "NOERROR 192.0.2.53")
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	future := time.Now().Add(1000 * time.Hour)
+	if err := os.Chtimes(path, future, future); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, block("endpoint "+nowhere+"\nsnapshot "+path+"\nmax_stale 4s"))
+	s.says(t, "ns1.example.org", "A", "NOERROR 192.0.2.53")
+	s.says(t, "ns1.example.org", "A", "SERVFAIL")
+}

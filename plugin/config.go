@@ -2,12 +2,14 @@ package signpost
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +20,8 @@ import (
 
 	"signpost/internal/model"
 	"signpost/internal/store"
+	"signpost/plugin/batch"
+	"signpost/plugin/limit"
 )
 
 // probeEvery is how often a replica asks etcd whether it still knows the newest
@@ -27,35 +31,49 @@ const probeEvery = 2 * time.Second
 // options is what one directive says.
 type options struct {
 	zones    []model.Name
+	cluster  string        // the etcd's name in metrics and in the log; "": it has none
 	maxStale time.Duration // 0: no limit
 	fall     fall.F
+	rate     int // of answers a second to one network; 0: no limit
+	sockets  int // for batches, on each address; 0: CoreDNS's own is all there is
 	settings settings
 }
+
+var clusterName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 
 // settings is what makes a replica: directives that agree on all of it share one.
 type settings struct {
 	endpoints      []string
 	prefix         string
-	tls            *tls.Config
+	tls            *store.TLS
 	files          []string // that tls is from
 	user, password string
 	snapshot       string
 	probe          time.Duration
-	secrets        [sha256.Size]byte // of the authorities and the password as they were read
+	secret         [sha256.Size]byte // of the password as it was read
 }
 
-// key is equal for settings that make the same replica. What was in files that are
-// read once is part of it, so that a reload brings new ones into use.
+// key is equal for settings that make the same replica. The password, which is read once,
+// is part of it, so that a reload brings a new one into use.
 func (s settings) key() string {
-	return fmt.Sprintf("%q %q %q %q %q %s %x", s.endpoints, s.prefix, s.files, s.user, s.snapshot, s.probe, s.secrets)
+	return fmt.Sprintf("%q %q %q %q %q %s %x", s.endpoints, s.prefix, s.files, s.user, s.snapshot, s.probe, s.secret)
 }
 
-// parse reads the directive. It reports all that is wrong at once.
-func parse(c *caddy.Controller) (options, error) {
-	o := options{settings: settings{endpoints: []string{store.DefaultEndpoint}, prefix: store.DefaultPrefix, probe: probeEvery}}
-	c.Next()
+// parse reads the directives of a server block. It reports all that is wrong at once.
+func parse(c *caddy.Controller) ([]options, error) {
+	var all []options
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, c.Errf(format, args...)) }
+	for c.Next() {
+		all = append(all, directive(c, bad))
+	}
+	apart(all, bad)
+	return all, errors.Join(problems...)
+}
+
+// directive reads one directive.
+func directive(c *caddy.Controller, bad func(string, ...any)) options {
+	o := options{settings: settings{endpoints: []string{store.DefaultEndpoint}, prefix: store.DefaultPrefix, probe: probeEvery}}
 	args := c.RemainingArgs()
 	if len(args) == 0 {
 		args = c.ServerBlockKeys
@@ -77,10 +95,7 @@ func parse(c *caddy.Controller) (options, error) {
 		seen[word] = true
 		o.option(word, c.RemainingArgs(), bad)
 	}
-	if c.Next() {
-		bad("signpost is given twice in one server block; give it once, its ZONES can be many")
-	}
-	return o, errors.Join(problems...)
+	return o
 }
 
 func (o *options) option(word string, args []string, bad func(string, ...any)) {
@@ -116,15 +131,48 @@ func (o *options) option(word string, args []string, bad func(string, ...any)) {
 		if want("snapshot PATH", 1) {
 			s.checkSnapshot(args[0], bad)
 		}
+	case "cluster":
+		if want("cluster NAME", 1) {
+			o.cluster = args[0]
+			if !clusterName.MatchString(o.cluster) {
+				bad("cluster %q: write a name of at most 63 letters, digits, - and _", o.cluster)
+			}
+		}
 	case "max_stale":
 		if want("max_stale DURATION", 1) {
-			o.limit(args[0], bad)
+			o.stale(args[0], bad)
 		}
+	case "limit":
+		if want("limit RATE", 1) {
+			o.rate = number("limit", args[0], "answers a second", limit.MaxRate, bad)
+		}
+	case "listen":
+		o.listen(args, bad)
 	case "fallthrough":
 		o.fall.SetZonesFromArgs(zones(args, bad))
 	default:
-		bad("there is no option %q; there are endpoint, prefix, tls, credentials, snapshot, max_stale and fallthrough", word)
+		bad("there is no option %q; there are endpoint, prefix, tls, credentials, snapshot, cluster, max_stale, limit, listen and fallthrough", word)
 	}
+}
+
+func (o *options) listen(args []string, bad func(string, ...any)) {
+	o.sockets = runtime.GOMAXPROCS(0)
+	if len(args) == 0 || len(args) > 2 || args[0] != "batch" {
+		bad("listen has the arguments %q; write: listen batch [SOCKETS]", args)
+		return
+	}
+	if len(args) == 1 {
+		return
+	}
+	o.sockets = number("listen batch", args[1], "sockets", batch.MaxSockets, bad)
+}
+
+func number(word, text, of string, most int, bad func(string, ...any)) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		bad("%s %q: write a number of %s from 1 to %d", word, text, of, most)
+	}
+	return n
 }
 
 func (s *settings) checkSnapshot(path string, bad func(string, ...any)) {
@@ -137,7 +185,7 @@ func (s *settings) checkSnapshot(path string, bad func(string, ...any)) {
 	}
 }
 
-func (o *options) limit(text string, bad func(string, ...any)) {
+func (o *options) stale(text string, bad func(string, ...any)) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
 		bad("max_stale %q is no duration above zero; write it as 90s, 30m or 12h", text)
@@ -147,17 +195,18 @@ func (o *options) limit(text string, bad func(string, ...any)) {
 }
 
 func (s *settings) readTLS(cert, key, ca string, bad func(string, ...any)) {
-	config, err := store.TLSFromFiles(cert, key, ca)
-	if err != nil {
+	var err error
+	if s.tls, err = store.TLSFromFiles(cert, key, ca, certLog{}); err != nil {
 		bad("%v", err)
-		return
 	}
-	s.tls = config
 	s.files = []string{cert, key, ca}
-	if text, err := os.ReadFile(ca); err == nil { // the others are read at every connection
-		s.secrets = sha256.Sum256(append(s.secrets[:], text...))
-	}
 }
+
+// certLog is CoreDNS's log for renewals of certificates.
+type certLog struct{}
+
+func (certLog) Info(msg string, args ...any)  { log.Infof("%s: %v", msg, args) }
+func (certLog) Error(msg string, args ...any) { log.Errorf("%s: %v", msg, args) }
 
 func (s *settings) readPassword(user, file string, bad func(string, ...any)) {
 	text, err := os.ReadFile(file)
@@ -169,7 +218,7 @@ func (s *settings) readPassword(user, file string, bad func(string, ...any)) {
 	if s.user == "" || s.password == "" {
 		bad("credentials: the user or the password in %s is empty; put it there", file)
 	}
-	s.secrets = sha256.Sum256(append(s.secrets[:], text...))
+	s.secret = sha256.Sum256(text)
 }
 
 // zones expands what may stand for a zone in a Corefile: names, names with a
@@ -190,10 +239,7 @@ func zones(args []string, bad func(string, ...any)) []string {
 // writes them in metrics.
 func servers(c *caddy.Controller) []string {
 	var out []string
-	for i := range c.ServerBlockKeys {
-		key := *c
-		key.ServerBlockKeyIndex = i
-		config := dnsserver.GetConfig(&key)
+	for _, config := range configs(c) {
 		for _, host := range config.ListenHosts {
 			addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, config.Port))
 			if err != nil {
@@ -201,6 +247,17 @@ func servers(c *caddy.Controller) []string {
 			}
 			out = append(out, config.Transport+"://"+addr.String())
 		}
+	}
+	return out
+}
+
+// configs is what CoreDNS keeps for each key of the directive's server block.
+func configs(c *caddy.Controller) []*dnsserver.Config {
+	out := make([]*dnsserver.Config, len(c.ServerBlockKeys))
+	for i := range out {
+		key := *c
+		key.ServerBlockKeyIndex = i
+		out[i] = dnsserver.GetConfig(&key)
 	}
 	return out
 }

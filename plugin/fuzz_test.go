@@ -139,7 +139,7 @@ func saysWhatAnswerSays(t *testing.T, v *zone.View, asked, r *dns.Msg) {
 	case len(asked.Extra) > 0 && (asked.IsTsig() != nil || asked.IsEdns0() == nil): // others answer these
 		return
 	}
-	want := z.Answer(q.Name, q.Qtype)
+	want := z.Answer(q.Name, q.Qtype, 0)
 	if r.Rcode != want.Rcode || r.Authoritative != want.AA || !same(r.Answer, want.Answer) || !same(r.Ns, want.Ns) {
 		t.Fatalf("%v is answered\n%v\nand Answer says %+v", q, r, want)
 	}

@@ -11,10 +11,19 @@ import (
 // journal writes down that following began, broke and came back, once each,
 // however often it is tried in between.
 type journal struct {
+	cluster   string // of which etcd; "": it has no name
 	following bool
 	lost      bool
 	last      map[string]string   // the last message of each kind of bad value
 	held      map[model.Name]bool // zones that the guard keeps as they were
+}
+
+// of begins what is written down.
+func (j *journal) of() string {
+	if j.cluster == "" {
+		return ""
+	}
+	return "cluster " + j.cluster + ": "
 }
 
 // well notes that v is etcd's state.
@@ -23,9 +32,9 @@ func (j *journal) well(v *zone.View) {
 	case v == nil:
 		return
 	case !j.following:
-		log.Infof("following etcd at revision %d: %d names", v.Revision(), v.Names())
+		log.Infof("%sfollowing etcd at revision %d: %d names", j.of(), v.Revision(), v.Names())
 	case j.lost:
-		log.Infof("following etcd again, at revision %d", v.Revision())
+		log.Infof("%sfollowing etcd again, at revision %d", j.of(), v.Revision())
 	}
 	j.following, j.lost = true, false
 }
@@ -41,20 +50,20 @@ func (j *journal) trouble(what string, err error, v *zone.View) {
 			j.last = map[string]string{}
 		}
 		j.last[what] = err.Error()
-		log.Errorf("a value in etcd cannot be used, its last good one is kept: %v", err)
+		log.Errorf("%sa value in etcd cannot be used, its last good one is kept: %v", j.of(), err)
 	case store.TroubleRestored:
-		log.Warningf("etcd is not what it was, reading everything again: %v", err)
+		log.Warningf("%setcd is not what it was, reading everything again: %v", j.of(), err)
 	case store.TroubleDiffers:
-		log.Errorf("what is answered was not what is in etcd, reading everything again: %v", err)
+		log.Errorf("%swhat is answered was not what is in etcd, reading everything again: %v", j.of(), err)
 	default:
 		if j.lost {
 			return
 		}
 		j.lost = true
 		if v == nil {
-			log.Warningf("etcd cannot be followed, answering SERVFAIL until it can (%s: %v)", what, err)
+			log.Warningf("%setcd cannot be followed, answering SERVFAIL until it can (%s: %v)", j.of(), what, err)
 		} else {
-			log.Warningf("etcd cannot be followed, answering from memory, revision %d (%s: %v)", v.Revision(), what, err)
+			log.Warningf("%setcd cannot be followed, answering from memory, revision %d (%s: %v)", j.of(), v.Revision(), what, err)
 		}
 	}
 }
@@ -73,12 +82,12 @@ func (j *journal) guard(v *zone.View) {
 		if h.Gone {
 			now = "there is no such zone any more"
 		}
-		log.Errorf("zone %s is kept as it was at revision %d: in etcd %s, and nobody has said that this is meant; mend etcd, or agree with: signpost zone accept %s",
+		log.Errorf("%szone %s is kept as it was at revision %d: in etcd %s, and nobody has said that this is meant; mend etcd, or agree with: signpost zone accept %s", j.of(),
 			h.Zone, h.Since, now, h.Zone.Text())
 	}
 	for name := range j.held {
 		if !held[name] {
-			log.Infof("zone %s is no longer kept as it was: answering what is in etcd", name)
+			log.Infof("%szone %s is no longer kept as it was: answering what is in etcd", j.of(), name)
 		}
 	}
 	j.held = held

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
+	"signpost/internal/certs/certstest"
 	signpost "signpost/plugin"
 )
 
@@ -35,6 +38,8 @@ func TestMetrics(t *testing.T) {
 	has("answers_total", `rcode="NOERROR",zone="example.org."`, "3")
 	has("answers_total", `rcode="NXDOMAIN",zone="example.org."`, "1")
 	has("names", "", "2")
+	has("chosen_hosts", "", "0")
+	has("fail_open_hosts", "", "0")
 	has("bad_values", "", "0")
 	has("guarded_zones", "", "0")
 	has("ready", "", "1")
@@ -53,6 +58,35 @@ func TestMetrics(t *testing.T) {
 	has("answers_total", `rcode="NOERROR",zone="example.org."`, "")
 	if _, body := get(t, "http://"+page+"/metrics"); strings.Contains(body, `zone="example.com`) {
 		t.Error("there are series of zones that we do not have")
+	}
+}
+
+// Of two certificates behind one series that one is shown which ends first, and a renewed
+// one at once. Neither needs etcd to be there.
+func TestTheEndOfTheCertificateIsShown(t *testing.T) {
+	dir := t.TempDir()
+	a := certstest.New(t, dir)
+	a.Serial("long", "", 1, 3*time.Hour)
+	a.Serial("short", "", 1, time.Hour)
+	page := httpAddr(t)
+	tls := func(name string) string {
+		return fmt.Sprintf("endpoint https://127.0.0.1:9\ntls %s/%s.crt %[1]s/%[2]s.key %[1]s/ca.crt", dir, name)
+	}
+	s := start(t, block(tls("long"), "prometheus "+page)+strings.Replace(block(tls("short"), "prometheus "+page), ".:{port}", "example.org:{port}", 1))
+	left := func() time.Duration {
+		t.Helper()
+		v, err := strconv.ParseFloat(series(t, page, "certificate_expiry_timestamp_seconds", `server="dns://`+s.addr+`"`), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Until(time.Unix(int64(v), 0)).Round(time.Hour)
+	}
+	if d := left(); d != time.Hour {
+		t.Errorf("%s are left, want an hour", d)
+	}
+	a.Serial("short", "", 2, 2*time.Hour)
+	if d := left(); d != 2*time.Hour {
+		t.Errorf("after it was renewed %s are left, want two hours", d)
 	}
 }
 
@@ -112,7 +146,7 @@ lines:
 			continue
 		}
 		got, value, _ := strings.Cut(strings.TrimSpace(rest), "} ")
-		have := strings.Split(got, ",")
+		have := strings.Split(strings.Replace(got, `cluster="",`, "", 1), ",") // an empty label is none
 		for _, l := range have {
 			if !want[l] {
 				continue lines

@@ -116,7 +116,7 @@ func TestNoGoroutineIsLeftAfterReloadsAndAStop(t *testing.T) {
 	w := newWorld(t)
 	w.zone("example.org")
 	before := goleak.IgnoreCurrent()
-	corefile := block("endpoint "+w.etcd.Endpoint()+"\nsnapshot "+t.TempDir()+"/s\nmax_stale 1h", "transfer {\nto *\n}")
+	corefile := block("endpoint "+w.etcd.Endpoint()+"\nsnapshot "+t.TempDir()+"/s\nmax_stale 1h\nlisten batch 2", "transfer {\nto *\n}")
 	s := startUnstopped(t, corefile)
 	s.says(t, "ns1.example.org", "A", "NOERROR 192.0.2.53")
 	for range 3 {

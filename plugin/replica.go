@@ -10,6 +10,7 @@ import (
 
 	"signpost/internal/model"
 	"signpost/internal/store"
+	"signpost/internal/thrift"
 	"signpost/internal/zone"
 )
 
@@ -19,6 +20,7 @@ type replica struct {
 	settings settings
 	store    *store.Store
 	stop     context.CancelFunc
+	release  func() // of the room for garbage
 	running  sync.WaitGroup
 	loaded   chan struct{} // a whole state has come: worth a snapshot at once
 
@@ -36,9 +38,10 @@ type replica struct {
 type reader struct {
 	view atomic.Pointer[zone.View] // what to answer from; nil: SERVFAIL
 
-	maxStale     time.Duration    // 0: no limit
-	zonesChanged func(*zone.View) // zones may have come or gone; called one at a time
-	servers      []string         // the servers that answer from it
+	cluster   string           // the etcd's name in metrics and in the log; "": it has none
+	maxStale  time.Duration    // 0: no limit
+	zonesGone func(*zone.View) // zones may have gone, and the view has come; called one at a time
+	servers   []string         // the servers that answer from it
 
 	// The rest belongs to the registry and the replica, under their locks.
 	replica  *replica
@@ -47,6 +50,10 @@ type reader struct {
 	limit    *time.Timer // withdraws the view when nothing confirms it
 	withheld bool        // it has
 }
+
+// room is for garbage: to collect it holds up changes and answers, and changes make some
+// however few names there are.
+const room = 16 << 20
 
 // troubleSnapshot is our own kind of trouble, beside those of store.Follow.
 const troubleSnapshot = "snapshot"
@@ -63,13 +70,14 @@ func open(s settings) (*replica, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background()) // the process is the server's; CoreDNS has no context for it
 	r := &replica{
-		settings: s, store: st, stop: stop, loaded: make(chan struct{}, 1),
+		settings: s, store: st, stop: stop, release: thrift.Room(room), loaded: make(chan struct{}, 1),
 		readers: map[*reader]bool{}, troubles: map[string]uint64{},
 	}
 	for _, what := range append([]string{troubleSnapshot}, store.Troubles...) {
 		r.troubles[what] = 0 // a counter that is not there cannot be seen to rise
 	}
-	r.loadSnapshot()
+	thrift.Do(r.loadSnapshot)
+	r.giveBack()
 	r.running.Go(func() { _ = st.Follow(ctx, r, store.FollowOptions{ProbeEvery: s.probe}) }) // it returns ctx's error only
 	r.running.Go(func() { r.keepSnapshot(ctx) })
 	return r, nil
@@ -77,6 +85,7 @@ func open(s settings) (*replica, error) {
 
 // close ends following and returns when the last snapshot is on disk.
 func (r *replica) close() {
+	defer r.release()
 	r.stop()
 	r.running.Wait()
 	if err := r.store.Close(); err != nil {
@@ -87,11 +96,14 @@ func (r *replica) close() {
 // Load takes the whole state.
 func (r *replica) Load(rev int64, cluster uint64, all iter.Seq2[model.Change, error]) error {
 	at := time.Now()
-	v, err := zone.Build(rev, r.current(), all)
+	var v *zone.View
+	var err error
+	thrift.Do(func() { v, err = zone.Build(rev, r.current(), all) })
 	if err != nil {
 		return err
 	}
 	r.publish(v, at, cluster, true)
+	r.giveBack()
 	select {
 	case r.loaded <- struct{}{}:
 	default:
@@ -99,13 +111,17 @@ func (r *replica) Load(rev int64, cluster uint64, all iter.Seq2[model.Change, er
 	return nil
 }
 
+// giveBack lets the system have what building a view took and does not need any
+// more: Go would do so over minutes. Nobody waits for it.
+func (r *replica) giveBack() { r.running.Go(thrift.GiveBack) }
+
 // Next takes one revision.
 func (r *replica) Next(rev int64, changes []model.Change) {
-	zones := false
+	gone := false
 	for _, c := range changes {
-		zones = zones || c.Key.Kind == model.ZoneKey || c.Key.Kind == model.AcceptKey
+		gone = gone || c.Key.Kind == model.ZoneKey && c.Deleted || c.Key.Kind == model.AcceptKey
 	}
-	r.publish(r.current().Apply(rev, changes), time.Time{}, 0, zones) // it may be one of many that are late: no proof of being up to date
+	r.publish(r.current().Apply(rev, changes), time.Time{}, 0, gone) // it may be one of many that are late: no proof of being up to date
 }
 
 // Held gives what compares the view as it is now with etcd.
@@ -136,8 +152,9 @@ func (r *replica) current() *zone.View {
 }
 
 // publish makes v what every reader answers from. at is zero when it is not known
-// to be etcd's state by now, cluster 0 when it is as before.
-func (r *replica) publish(v *zone.View, at time.Time, cluster uint64, zones bool) {
+// to be etcd's state by now, cluster 0 when it is as before; gone says that zones may
+// be no more.
+func (r *replica) publish(v *zone.View, at time.Time, cluster uint64, gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log.guard(v)
@@ -150,8 +167,8 @@ func (r *replica) publish(v *zone.View, at time.Time, cluster uint64, zones bool
 	}
 	r.confirm(at)
 	for rd := range r.readers {
-		if zones {
-			rd.zonesChanged(v)
+		if gone {
+			rd.zonesGone(v)
 		}
 	}
 }
@@ -181,14 +198,14 @@ func (r *replica) show(rd *reader) {
 	if left <= 0 {
 		rd.view.Store(nil)
 		if !rd.withheld {
-			log.Errorf("the state is older than max_stale %s: answering SERVFAIL until etcd is back", rd.maxStale)
+			log.Errorf("%sthe state is older than max_stale %s: answering SERVFAIL until etcd is back", r.log.of(), rd.maxStale)
 		}
 		rd.withheld = true
 		return
 	}
 	rd.view.Store(r.view)
 	if rd.withheld {
-		log.Infof("the state is no longer older than max_stale: answering from revision %d", r.view.Revision())
+		log.Infof("%sthe state is no longer older than max_stale: answering from revision %d", r.log.of(), r.view.Revision())
 	}
 	rd.withheld = false
 	if rd.limit == nil {
@@ -211,9 +228,10 @@ func (r *replica) add(rd *reader) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rd.replica = r
+	r.log.cluster = rd.cluster
 	r.readers[rd] = true
 	r.show(rd)
-	rd.zonesChanged(r.view)
+	rd.zonesGone(r.view)
 }
 
 // remove takes a reader off and says how many are left. The reader keeps what it

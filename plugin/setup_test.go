@@ -3,6 +3,7 @@ package signpost
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -57,19 +58,44 @@ func TestEveryOptionAndWhatIsWrongWithIt(t *testing.T) {
 		{"{\nfallthrough\n}", "", func(o options) bool { return o.fall.Through("x.test.") }},
 		{"{\nfallthrough a.test b.test\n}", "", func(o options) bool { return o.fall.Through("x.b.test.") && !o.fall.Through("c.test.") }},
 		{"{\nfallthrough a..test\n}", "is no zone", nil},
+		{"", "", func(o options) bool { return o.sockets == 0 && o.rate == 0 }},
+		{"{\nlisten batch\n}", "", func(o options) bool { return o.sockets == runtime.GOMAXPROCS(0) }},
+		{"{\nlisten batch 3\n}", "", func(o options) bool { return o.sockets == 3 }},
+		{"{\nlisten batch 0\n}", "write a number of sockets from 1 to 64", nil},
+		{"{\nlisten batch 65\n}", "write a number of sockets from 1 to 64", nil},
+		{"{\nlisten batch two\n}", "write a number of sockets from 1 to 64", nil},
+		{"{\nlisten\n}", "write: listen batch [SOCKETS]", nil},
+		{"{\nlisten 127.0.0.1\n}", "write: listen batch [SOCKETS]", nil},
+		{"{\nlisten batch 1 2\n}", "write: listen batch [SOCKETS]", nil},
+		{"{\nlimit 100\n}", "", func(o options) bool { return o.rate == 100 }},
+		{"{\nlimit\n}", "write: limit RATE", nil},
+		{"{\nlimit 0\n}", "write a number of answers a second from 1 to 1000000", nil},
+		{"{\nlimit 1000001\n}", "write a number of answers a second from 1 to 1000000", nil},
+		{"{\nlimit many\n}", "write a number of answers a second from 1 to 1000000", nil},
 		{"{\nttl 60\n}", `no option "ttl"`, nil},
 		{"{\nprefix /a\nprefix /a\n}", "prefix is given twice", nil},
 		{"{\nfallthrough\nfallthrough\n}", "fallthrough is given twice", nil},
-		{"\nsignpost a.example", "give it once", nil},
+		{"{\ncluster north-1\n}", "", func(o options) bool { return o.cluster == "north-1" }},
+		{"{\ncluster\n}", "write: cluster NAME", nil},
+		{"{\ncluster \"a b\"\n}", "write a name of at most 63", nil},
+		{"{\ncluster a\n}\nsignpost b.example.org {\nprefix /b\ncluster b\n}", "", func(o options) bool { return o.cluster == "a" && o.zones[0] == "example.org." }},
+		{"a.example {\nprefix /a\n}\nsignpost b.example {\nprefix /b\n}", "follow different etcds", nil},
+		{"a.example {\nprefix /a\ncluster x\n}\nsignpost b.example {\nprefix /b\ncluster x\n}", "follow different etcds", nil},
+		{"a.example\nsignpost b.example {\nfallthrough\n}", "", func(o options) bool { return o.zones[0] == "a.example." }},
+		{"a.example b.example\nsignpost B.example", "two signposts of one server block have b.example", nil},
+		{"\nsignpost", "two signposts of one server block have example.org", nil},
+		{"a.example {\nlisten batch\n}\nsignpost b.example {\nlisten batch\n}", "listen batch is given by two", nil},
+		{"a.example {\nlisten batch\n}\nsignpost b.a.example", "b.a.example of another signpost of the block lies inside", nil},
+		{"a.example\nsignpost b.a.example {\nlisten batch\n}", "", func(o options) bool { return o.sockets == 0 }},
 	} {
 		controller := caddy.NewTestController("dns", "signpost "+c.in)
 		controller.ServerBlockKeys = []string{"dns://example.org.:53"}
-		o, err := parse(controller)
+		all, err := parse(controller)
 		switch {
 		case c.wrong == "" && err != nil:
 			t.Errorf("signpost %s: %v", c.in, err)
-		case c.wrong == "" && !c.check(o):
-			t.Errorf("signpost %s is read as %+v", c.in, o)
+		case c.wrong == "" && !c.check(all[0]):
+			t.Errorf("signpost %s is read as %+v", c.in, all)
 		case c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)):
 			t.Errorf("signpost %s: want an error with %q, got %v", c.in, c.wrong, err)
 		}

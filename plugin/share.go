@@ -18,7 +18,10 @@ type registry struct {
 
 // Abandon lets go of what Corefiles hold in this process that failed to start. A
 // reload that fails does it by itself.
-func Abandon() { shared.detachUnsettled() }
+func Abandon() {
+	shared.detachUnsettled()
+	fronts.forget()
+}
 
 // attach gives a reader the replica of these settings and starts it if there is
 // none. owner is the same for all directives of one Corefile.

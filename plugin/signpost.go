@@ -5,6 +5,7 @@ package signpost
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metrics"
@@ -23,6 +24,7 @@ type Signpost struct {
 	fall   fall.F
 	reader *reader
 	counts counts
+	limit  *limiter // nil: there is none
 }
 
 // Name is the directive's.
@@ -52,28 +54,54 @@ func (s *Signpost) CacheBypassZones() []string {
 //
 // What is not ours is REFUSED when there is no next plugin.
 func (s *Signpost) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	q := &r.Question[0]
-	name := model.NameOf(q.Name)
-	within, ok := s.within(name)
-	if !ok || q.Qclass != dns.ClassINET {
+	at, ours := s.place(&r.Question[0])
+	if !ours {
 		return s.pass(ctx, w, r)
 	}
-	server := metrics.WithServer(ctx)
+	return s.serve(ctx, w, r, at)
+}
+
+// place is what a question is for, in the view as it is now.
+type place struct {
+	within model.Name // of ZONES
+	zone   *zone.Zone // nil: there is no state
+}
+
+// place finds where a question belongs; ours is false for what goes to the next plugin.
+func (s *Signpost) place(q *dns.Question) (at place, ours bool) {
+	name := model.NameOf(q.Name)
+	if at.within, ours = s.within(name); !ours || q.Qclass != dns.ClassINET {
+		return at, false
+	}
 	v := s.reader.view.Load()
 	if v == nil {
-		s.counts.add(server, within, dns.RcodeServerFailure)
-		return dns.RcodeServerFailure, nil
+		return at, true
 	}
-	z := s.find(v, name, q.Qtype)
+	at.zone = s.find(v, name, q.Qtype)
+	return at, at.zone != nil
+}
+
+// serve answers what is ours.
+func (s *Signpost) serve(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, at place) (int, error) {
+	q, z, server := &r.Question[0], at.zone, metrics.WithServer(ctx)
 	if z == nil {
-		return s.pass(ctx, w, r)
+		s.counts.add(server, at.within, dns.RcodeServerFailure)
+		return dns.RcodeServerFailure, nil
 	}
 	if rcode := refusal(r, q.Qtype); rcode != dns.RcodeSuccess {
 		s.counts.add(server, z.Name(), rcode)
 		return rcode, nil
 	}
-	a := z.Answer(q.Name, q.Qtype)
-	if a.Rcode == dns.RcodeNameError && s.Next != nil && s.fall.Through(name.String()) {
+	if s.limit != nil {
+		switch s.limit.decide(w.RemoteAddr(), server) {
+		case drop:
+			return dns.RcodeSuccess, nil // nothing is written
+		case slip:
+			return dns.RcodeSuccess, w.WriteMsg(slipped(r))
+		}
+	}
+	a := z.Answer(q.Name, q.Qtype, draw(z))
+	if a.Rcode == dns.RcodeNameError && s.Next != nil && s.fall.Through(model.NameOf(q.Name).String()) {
 		return plugin.NextOrFailure(pluginName, s.Next, ctx, w, r)
 	}
 	m := new(dns.Msg)
@@ -87,6 +115,14 @@ func (s *Signpost) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	// fit the client's buffer or one packet, and no more.
 	s.counts.add(server, z.Name(), a.Rcode)
 	return dns.RcodeSuccess, w.WriteMsg(m)
+}
+
+// draw is the number for one question about a zone.
+func draw(z *zone.Zone) uint64 {
+	if !z.Draws() {
+		return 0
+	}
+	return rand.Uint64()
 }
 
 // within is the zone of the directive that contains the name.

@@ -2,12 +2,16 @@ package signpost_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +34,8 @@ const nowhere = "http://127.0.0.1:9"
 // server is a running DNS server of ours.
 type server struct {
 	*procdns.Server
-	addr string // for UDP and TCP
+	addr string       // for UDP and TCP
+	sent atomic.Int64 // queries by send
 }
 
 // start runs a Corefile in which {addr} stands for the address part of the server
@@ -50,13 +55,10 @@ func startUnstopped(t *testing.T, corefile string) *server {
 	t.Helper()
 	var last error
 	for range 5 { // the port may be taken between finding and binding it
-		port, err := ports.Pairs("127.0.0.1", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := procdns.Start(strings.ReplaceAll(corefile, "{port}", strconv.Itoa(port)))
+		port := freshPair(t)
+		s, err := procdns.Start(strings.ReplaceAll(corefile, "{port}", port))
 		if err == nil {
-			return &server{s, net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+			return &server{Server: s, addr: net.JoinHostPort("127.0.0.1", port)}
 		}
 		if last = err; !strings.Contains(err.Error(), "address already in use") {
 			break
@@ -75,11 +77,7 @@ func (s *server) at(corefile string) string {
 // refused starts a Corefile that must not start, and looks for the reason.
 func refused(t *testing.T, corefile, why string) {
 	t.Helper()
-	port, err := ports.Pairs("127.0.0.1", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := procdns.Start(strings.ReplaceAll(corefile, "{port}", strconv.Itoa(port)))
+	s, err := procdns.Start(strings.ReplaceAll(corefile, "{port}", freshPair(t)))
 	if err == nil {
 		_ = s.Stop()
 	}
@@ -88,21 +86,41 @@ func refused(t *testing.T, corefile, why string) {
 	}
 }
 
-// httpAddr is a free address for a plugin that speaks HTTP.
-func httpAddr(t *testing.T) string {
+// used is the ports that were given: CoreDNS's prometheus serves an address once in the
+// life of a process, and counts on for an address that comes back.
+var used sync.Map
+
+// fresh gives a port that find finds and that this process has not used.
+func fresh(t *testing.T, find func(host string) (int, error)) string {
 	t.Helper()
-	port, err := ports.TCP("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		port, err := find("127.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, given := used.LoadOrStore(port, true); !given {
+			return strconv.Itoa(port)
+		}
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
-// get fetches a page.
+func freshPair(t *testing.T) string {
+	return fresh(t, func(host string) (int, error) { return ports.Pairs(host, 1) })
+}
+
+// httpAddr is a free address for a plugin that speaks HTTP.
+func httpAddr(t *testing.T) string { return net.JoinHostPort("127.0.0.1", fresh(t, ports.TCP)) }
+
+// get fetches a page of a server that has begun to start.
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(url)
+	var resp *http.Response
+	var err error
+	eventually(t, func() bool {
+		resp, err = client.Get(url)
+		return !errors.Is(err, syscall.ECONNREFUSED)
+	}, func() string { return fmt.Sprint(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +148,7 @@ func (s *server) ask(t *testing.T, network, name, qtype string) *dns.Msg {
 
 func (s *server) send(t *testing.T, network string, m *dns.Msg) *dns.Msg {
 	t.Helper()
+	s.sent.Add(1)
 	c := dns.Client{Net: network, Timeout: 5 * time.Second}
 	r, _, err := c.Exchange(m, s.addr)
 	if err != nil {
@@ -159,7 +178,7 @@ func line(m *dns.Msg) string {
 // eventually waits for a state; why says what is wrong when it does not come.
 func eventually(t *testing.T, state func() bool, why func() string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !state(); {
+	for end := time.Now().Add(60 * time.Second); !state(); {
 		if time.Now().After(end) {
 			t.Fatal(why())
 		}

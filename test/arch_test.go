@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -15,7 +18,8 @@ import (
 type arrow struct {
 	from   string
 	never  []string
-	except []string
+	but    []string // of never: what is fine all the same
+	except []string // of from: rooms that may
 	reason string
 }
 
@@ -25,6 +29,7 @@ const (
 	grpcLib     = "google.golang.org/grpc"
 	corednsLib  = "github.com/coredns/coredns"
 	netHTTP     = "net/http"
+	dnsLib      = "github.com/miekg/dns"
 	controlRoom = "signpost/controlapi"
 	storeRoom   = "signpost/internal/store"
 	accessRoom  = "signpost/internal/access"
@@ -40,8 +45,26 @@ var arrows = []arrow{
 		reason: "the store is the waist: it knows etcd's client and nobody above it; only tests and signpost-dev link a server"},
 	{from: "signpost/internal/access", never: []string{etcdClient, etcdServer, grpcLib, storeRoom},
 		reason: "who may do what is decided without looking anything up"},
+	{from: "signpost/internal/access", never: []string{netHTTP}, except: []string{"signpost/internal/access/oidc"},
+		reason: "who may do what is decided on words; only whose a token is may need a question to its issuer"},
+	{from: "signpost/internal/health", never: []string{etcdClient, etcdServer, grpcLib, corednsLib, storeRoom, controlRoom, accessRoom, "signpost/plugin"},
+		reason: "whether a target is up is found out by looking at it, not in what is written about it; and a client of gRPC would try again on its own"},
+	{from: "signpost/internal/health", never: []string{netHTTP}, except: []string{"signpost/internal/health/probe"},
+		reason: "only an attempt speaks to a target; what is made of it must not be able to"},
+	{from: "signpost/internal/automation", never: []string{controlRoom, corednsLib, etcdServer},
+		reason: "what is done of itself is nobody's call: it has no way in, and judges no credential"},
+	{from: "signpost/internal/monitor", never: []string{controlRoom, accessRoom, corednsLib, etcdServer, "signpost/plugin"},
+		reason: "a monitor tries and votes; it holds no code that decides who may do what, or that answers"},
+	{from: "signpost/internal/agent", never: []string{etcdClient, etcdServer, corednsLib, storeRoom, controlRoom},
+		reason: "a machine speaks the public API only, with a secret that can do little"},
+	{from: "signpost/internal/agent", never: []string{grpcLib, netHTTP}, except: []string{"signpost/internal/agent/upstream"},
+		reason: "what a machine tells, and when, is decided on injected time without a network"},
 	{from: "signpost/plugin", never: []string{controlRoom, accessRoom, etcdServer},
 		reason: "a name server answers; it holds no code that changes anything or judges credentials"},
+	{from: "signpost/plugin/batch", never: []string{corednsLib, dnsLib, etcdClient, storeRoom},
+		reason: "packets are octets here, so that what is done with them can be changed without a look at sockets"},
+	{from: "signpost/plugin/limit", never: []string{corednsLib, dnsLib, etcdClient, storeRoom},
+		reason: "a limit is arithmetic on addresses and times that come in through the door"},
 	{from: "signpost/controlapi", never: []string{corednsLib, etcdServer},
 		reason: "the control service must not need a name server's code"},
 	{from: "signpost/cmd/signpostd", never: []string{etcdServer, corednsLib},
@@ -56,11 +79,26 @@ var arrows = []arrow{
 var directArrows = []arrow{
 	{from: "signpost/controlapi/dyndns2", never: []string{storeRoom, accessRoom, etcdClient},
 		reason: "a front-end translates and calls the service; who goes around the service goes around Decide"},
+	{from: "signpost/controlapi/egi", never: []string{storeRoom, accessRoom, etcdClient},
+		reason: "a front-end translates and calls the service; who goes around the service goes around Decide"},
 	{from: "signpost/controlapi/serve", never: []string{storeRoom, accessRoom, etcdClient},
 		reason: "the protocols translate and call the service; who goes around the service goes around Decide"},
 	{from: "signpost/controlapi/clientaddr", never: []string{storeRoom, accessRoom, controlRoom},
 		reason: "whose address a request comes from is a matter of its headers alone"},
-	{from: "signpost/internal/zone", never: []string{"time", "sync", "os", "net"}, except: []string{"signpost/internal/zone/zonetest"},
+	{from: "signpost/controlapi/door", never: []string{storeRoom, accessRoom, "signpost/controlapi/serve", "signpost/controlapi/dyndns2"},
+		reason: "what holds for every connection does not depend on what is asked"},
+	{from: "signpost/controlapi/plain", never: []string{storeRoom, accessRoom, controlRoom},
+		reason: "without TLS nothing is looked up and no credential is read"},
+	{from: "signpost/internal/certs", never: []string{storeRoom, controlRoom},
+		reason: "files of certificates are for whoever shows one"},
+	{from: "signpost/internal/health", never: []string{"os", "net", "net/netip", "sync", "context"},
+		except: []string{"signpost/internal/health/probe", "signpost/internal/health/reach", "signpost/internal/health/rounds"},
+		reason: "a mind is made up from attempts and times that it is shown"},
+	{from: "signpost/internal/health/rounds", never: []string{"signpost/internal/health", "net", "os"},
+		reason: "when to try is no matter of what is tried, or of what is thought of it"},
+	{from: "signpost/internal/monitor", never: []string{etcdClient},
+		reason: "the store is the waist: a monitor, too, reads and writes through it"},
+	{from: "signpost/internal/zone", never: []string{"time", "sync", "os", "net"}, but: []string{"net/netip"}, except: []string{"signpost/internal/zone/zonetest"},
 		reason: "the query path reads no clock and takes no lock"},
 }
 
@@ -83,7 +121,7 @@ func check(t *testing.T, pkgs []pkg, a arrow, reach func(pkg) []string) {
 		}
 		seen = true
 		for _, d := range reach(p) {
-			if anyWithin(d, a.never) && !within(d, p.ImportPath) {
+			if anyWithin(d, a.never) && !anyWithin(d, a.but) && !within(d, p.ImportPath) {
 				t.Errorf("%s reaches %s: %s", p.ImportPath, d, a.reason)
 			}
 		}
@@ -130,6 +168,37 @@ func TestEveryRoomSaysItsQuestion(t *testing.T) {
 		generated := strings.HasSuffix(p.ImportPath, "storepb") || within(p.ImportPath, "signpost/proto")
 		if p.Doc == "" && !generated && p.Name != "" && !onlyTests(p) {
 			t.Errorf("%s has no package comment: its first sentence says what it is for", p.ImportPath)
+		}
+	}
+}
+
+// TestEveryRoomHasARow: whoever looks for a place for something reads the table of
+// docs/architecture.md, and finds what is there and nothing else.
+func TestEveryRoomHasARow(t *testing.T) {
+	text, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{} // whether there is such a room
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:internal|plugin|controlapi|cmd)[a-z0-9/-]*)(/\\*)?` \\|").FindAllStringSubmatch(string(text), -1) {
+		rows["signpost/"+m[1]] = m[2] != ""
+	}
+	met := map[string]bool{}
+	for _, p := range listPackages(t) {
+		room := p.ImportPath
+		if of := path.Dir(room); rows[of] { // a row for all below
+			room = of
+		}
+		_, there := rows[room]
+		met[room] = true
+		help := strings.HasSuffix(room, "test") || strings.HasSuffix(room, "storepb") // are of the room around them
+		if anyWithin(room, []string{"signpost/internal", "signpost/plugin", "signpost/controlapi"}) && !there && !help && p.Name != "" {
+			t.Errorf("docs/architecture.md has no row for %s", room)
+		}
+	}
+	for room := range rows {
+		if !met[room] {
+			t.Errorf("docs/architecture.md has a row for %s, which is not there", room)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -100,6 +101,29 @@ var hostModel = porcupine.Model{
 	},
 }
 
+// linearizable holds the history of each name against the model, and shows where one
+// that cannot be explained ends.
+func (tr *trial) linearizable() {
+	tr.t.Helper()
+	for _, ops := range hostModel.Partition(tr.history) {
+		r, info := porcupine.CheckOperationsVerbose(hostModel, ops, 2*time.Minute)
+		if r == porcupine.Ok {
+			continue
+		}
+		tr.t.Errorf("the history of %s is not linearizable: %s", ops[0].Input.(hostAction).name, r)
+		explained := 0
+		for _, partial := range info.PartialLinearizations() {
+			for _, of := range partial {
+				explained = max(explained, len(of))
+			}
+		}
+		slices.SortFunc(ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+		for _, op := range ops[max(0, explained-20):min(len(ops), explained+20)] {
+			tr.t.Logf("%v to %v, client %d: %+v: %+v", time.Duration(op.Call), time.Duration(op.Return), op.ClientId, op.Input, op.Output)
+		}
+	}
+}
+
 // check holds the promises against what happened: the history of each name is that
 // of a single host with one change at a time, and there are as many changes in the
 // audit as were acknowledged.
@@ -109,9 +133,7 @@ func (tr *trial) check() {
 	if tr.repeats == 0 {
 		tr.t.Error("no kill fell into a change: this trial says nothing")
 	}
-	if r := porcupine.CheckOperationsTimeout(hostModel, tr.history, 2*time.Minute); r != porcupine.Ok {
-		tr.t.Errorf("the histories are not linearizable: %s", r)
-	}
+	tr.linearizable()
 	made, page := map[string]int{}, ""
 	for {
 		out := tr.call(rand.New(rand.NewPCG(tr.seed, 0)), "GET", "/v1/audit?page_size=1000&zone="+onceZone+"&page_token="+page, tr.token, "")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"signpost/controlapi"
+	"signpost/controlapi/door"
 	"signpost/controlapi/serve"
 	"signpost/internal/access"
 	"signpost/internal/store"
@@ -37,7 +38,7 @@ func (s *service) start() {
 	if s.store, err = store.Open(store.Config{Endpoints: []string{s.etcd}}); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.store.UseMasterKey(context.Background(), s.key); err != nil {
+	if err := s.store.UseMasterKeys(context.Background(), s.key); err != nil {
 		s.t.Fatal(err)
 	}
 	c, err := controlapi.New(controlapi.Config{Store: s.store, Version: "test"})
@@ -52,7 +53,7 @@ func (s *service) start() {
 		s.t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
-	s.http, s.ended = &http.Server{Handler: s.api.Handler(), Protocols: serve.Protocols()}, make(chan struct{})
+	s.http, s.ended = &http.Server{Handler: s.api.Handler(), Protocols: door.Protocols()}, make(chan struct{})
 	go func(h *http.Server, ended chan struct{}) {
 		h.Serve(l)
 		close(ended)
@@ -98,29 +99,43 @@ func TestOneChangeIsOneChangeWhenServicesAreKilled(t *testing.T) {
 	tr.run(n)
 }
 
-// The same with processes and SIGKILL.
-func TestOneChangeIsOneChangeWhenProcessesAreKilled(t *testing.T) {
-	dir, etcd := t.TempDir(), "http://"+proctest.Addr(proctest.Port(t))
+// processes is a trial with an etcd and two control services, each a process of its
+// own, and where that etcd is.
+func processes(t *testing.T) (tr *trial, dir, etcd string) {
+	t.Helper()
+	dir, etcd = t.TempDir(), "http://"+proctest.Addr(proctest.Port(t))
 	peer := "http://" + proctest.Addr(proctest.Port(t))
 	proctest.Start(t, dir, "etcd", "etcd", "--name", "one", "--data-dir", "one", "--log-level", "error", "--unsafe-no-fsync",
 		"--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", peer,
 		"--initial-advertise-peer-urls", peer, "--initial-cluster", "one="+peer)
-	tr := &trial{t: t}
+	tr = &trial{t: t}
 	for _, name := range []string{"control0", "control1"} {
 		addr := proctest.Addr(proctest.Port(t))
 		p := proctest.Start(t, dir, name, "signpostd", "serve", "--etcd-endpoints", etcd, "--http-listen", addr,
 			"--admin-listen", "127.0.0.1:0", "--log-level", "error")
-		tr.victims = append(tr.victims, &victim{url: "http://" + addr, kill: p.Kill, restart: p.Restart})
-		proctest.Until(t, "ready", func() error {
-			_, _, err := proctest.Get(t.Context(), "http://"+addr+"/readyz", "", "")
-			return err
-		})
+		v := &victim{url: "http://" + addr, kill: p.Kill, restart: p.Restart}
+		tr.victims = append(tr.victims, v)
+		v.untilReady(t)
 	}
 	token, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	tr.token = strings.TrimSpace(string(token))
+	return tr, dir, etcd
+}
+
+func (v *victim) untilReady(t *testing.T) {
+	t.Helper()
+	proctest.Until(t, "ready", func() error {
+		_, _, err := proctest.Get(t.Context(), v.url+"/readyz", "", "")
+		return err
+	})
+}
+
+// The same with processes and SIGKILL.
+func TestOneChangeIsOneChangeWhenProcessesAreKilled(t *testing.T) {
+	tr, _, _ := processes(t)
 	n := *kills
 	if n == 0 {
 		n = 4

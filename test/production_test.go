@@ -23,6 +23,7 @@ type cluster struct {
 	controlURLs   []string
 	servers       []string // of DNS
 	etcdEndpoints []string
+	admins        []string
 }
 
 func startCluster(t *testing.T) *cluster {

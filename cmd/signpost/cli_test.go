@@ -12,40 +12,20 @@ func TestTTLs(t *testing.T) {
 	for text, want := range map[string]uint32{
 		"0": 0, "60": 60, "60s": 60, "5m": 300, "1h30m": 5400, "1d": 86400, "2147483647": 2147483647,
 	} {
-		if got, err := parseTTL(text); err != nil || got != want {
+		if got, err := parseSpan(text); err != nil || got != want {
 			t.Errorf("%s: %d, %v; want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "-1", "-1s", "1.5s", "500ms", "x", "2147483648", "24856d", "4294967296", "d", "1 d"} {
-		if got, err := parseTTL(text); err == nil {
+		if got, err := parseSpan(text); err == nil {
 			t.Errorf("%q is taken for %d", text, got)
 		}
 	}
 	for want, seconds := range map[string]uint32{"0s": 0, "5s": 5, "90s": 90, "1m": 60, "5m": 300, "90m": 5400, "1h": 3600, "1d": 86400} {
 		if got := span(seconds); got != want {
 			t.Errorf("%d: %s, want %s", seconds, got, want)
-		} else if back, err := parseTTL(got); err != nil || back != seconds {
+		} else if back, err := parseSpan(got); err != nil || back != seconds {
 			t.Errorf("%s is read back as %d, %v", got, back, err)
-		}
-	}
-}
-
-func TestServers(t *testing.T) {
-	for text, want := range map[string]address{
-		"http://127.0.0.1:8080":   {"http://127.0.0.1:8080", "127.0.0.1:8080", false, true},
-		"http://127.0.0.1:8080/":  {"http://127.0.0.1:8080", "127.0.0.1:8080", false, true},
-		"http://localhost":        {"http://localhost", "localhost:80", false, true},
-		"http://[::1]:1":          {"http://[::1]:1", "[::1]:1", false, true},
-		"http://dns.example.org":  {"http://dns.example.org", "dns.example.org:80", false, false},
-		"https://dns.example.org": {"https://dns.example.org", "dns.example.org:443", true, false},
-	} {
-		if got, err := parseServer(text); err != nil || got != want {
-			t.Errorf("%s: %+v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"127.0.0.1:8080", "dns.example.org", "ftp://x", "https://", "https://x/v1", "https://u:p@x", "https://x?y", "http://:80", "http://x:a"} {
-		if got, err := parseServer(text); err == nil {
-			t.Errorf("%q is taken for %+v", text, got)
 		}
 	}
 }
@@ -119,7 +99,7 @@ func TestErrorsAreOneLineWithAdvice(t *testing.T) {
 		{spoke, codes.NotFound, "find host h: there is no such host", "find host h: there is no such host"},
 		{spoke, codes.Unavailable, "change: etcd did not answer in time; try again", "change: etcd did not answer in time; try again"},
 		{spoke, codes.Unimplemented, "unknown service", "host show h: http://x does not know this call; is it an older Signpost, or something else?"},
-		{spoke, codes.Unauthenticated, "authenticate: no", "authenticate: no; set SIGNPOST_TOKEN or SIGNPOST_TOKEN_FILE"},
+		{spoke, codes.Unauthenticated, "authenticate: no", "authenticate: no; run signpost login, or set SIGNPOST_TOKEN or SIGNPOST_TOKEN_FILE"},
 	} {
 		if got := tt.s.inWords("host show h", status.Error(tt.code, tt.text)).Error(); got != tt.want {
 			t.Errorf("%s %s:\n got %s\nwant %s", tt.code, tt.text, got, tt.want)
@@ -129,10 +109,10 @@ func TestErrorsAreOneLineWithAdvice(t *testing.T) {
 
 func TestTextOfOthersCannotMoveTheCursor(t *testing.T) {
 	var b strings.Builder
-	if err := table(&b, [][]string{{"A", "B"}, {"x\x1b[2J\ty", "z\nw"}, {"é", ""}}); err != nil {
+	if err := table(&b, [][]string{{"A", "B"}, {"x\x1b[2J\ty", "z\nw"}, {"é", "\u202egpj.exe"}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := b.String(), "A        B\nx?[2J?y  z?w\né\n"; got != want {
+	if got, want := b.String(), "A        B\nx?[2J?y  z?w\né        ?gpj.exe\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -16,16 +13,17 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"signpost/internal/remote"
 	"signpost/internal/version"
 	pb "signpost/proto/signpost/v1"
 )
 
 const (
-	defaultServer = "http://127.0.0.1:8080"
-	callTimeout   = 30 * time.Second
-	dialTimeout   = 5 * time.Second
+	callTimeout = 30 * time.Second
+	dialTimeout = 5 * time.Second
 )
 
 // service is the control service as a command sees it.
@@ -33,76 +31,67 @@ type service struct {
 	pb.ZoneServiceClient
 	pb.HostServiceClient
 	pb.RecordServiceClient
+	pb.EndpointServiceClient
+	pb.HealthServiceClient
+	pb.TokenServiceClient
 	pb.AuditServiceClient
+	pb.PrincipalServiceClient
 	pb.ServerServiceClient
 	pb.WatchServiceClient
 
 	url   string
-	token string
+	token func(context.Context) (string, error) // nil: none is sent
 	conn  *grpc.ClientConn
+	// renews says whether the token is renewed when it ends.
+	renews bool
 	// answered says whether any call got as far as the service.
 	answered bool
-}
-
-// address is a server's URL, read.
-type address struct {
-	url      string
-	hostport string
-	secure   bool
-	loopback bool
-}
-
-func parseServer(s string) (address, error) {
-	bad := func(why string) (address, error) {
-		return address{}, badUsage("server " + s + ": " + why + "; give a URL such as https://dns.example.org or " + defaultServer)
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "":
-		return bad("it is no URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return bad("it starts with neither http:// nor https://")
-	case u.User != nil:
-		return bad("it holds a user")
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return bad("there is something after the host and port")
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return address{
-		url:      strings.TrimSuffix(s, "/"),
-		hostport: net.JoinHostPort(u.Hostname(), port),
-		secure:   u.Scheme == "https",
-		loopback: u.Hostname() == "localhost" || err == nil && ip.IsLoopback(),
-	}, nil
 }
 
 // dial makes the client; it opens no connection yet. The service is never nil, so
 // that it can explain the error.
 func (c *cli) dial() (*service, error) {
-	s := &service{}
-	at, err := parseServer(first(c.server, c.getenv("SIGNPOST_SERVER"), defaultServer))
+	token, err := c.findToken()
 	if err != nil {
+		return &service{}, err
+	}
+	if token != "" {
+		return c.connect(first(c.server, c.getenv("SIGNPOST_SERVER"), remote.Default), func(context.Context) (string, error) { return token, nil })
+	}
+	l, err := c.findLogin()
+	switch {
+	case err != nil:
+		return &service{}, err
+	case l != nil:
+		s, err := c.connect(l.Server, c.tokenOf(l))
+		s.renews = true
 		return s, err
 	}
-	s.url = at.url
-	if s.token, err = c.findToken(); err != nil {
-		return s, err
+	return c.connect(first(c.server, c.getenv("SIGNPOST_SERVER"), remote.Default), nil)
+}
+
+// connect is dial for a server and with the token that goes to it, if any.
+func (c *cli) connect(server string, token func(context.Context) (string, error)) (*service, error) {
+	s := &service{token: token}
+	at, err := remote.Parse(server)
+	if err != nil {
+		return s, badUsage(err.Error())
 	}
-	if s.token != "" && !at.secure && !at.loopback {
-		return s, badUsage("a token is not sent to " + at.url + " in the clear; use https://")
+	s.url = at.URL
+	if token != nil {
+		if err := at.RefuseInTheClear(); err != nil {
+			return s, badUsage(err.Error())
+		}
 	}
 	creds := insecure.NewCredentials()
-	if at.secure {
+	if at.Secure {
 		if creds, err = c.trust(); err != nil {
 			return s, err
 		}
 	}
-	s.conn, err = grpc.NewClient("dns:///"+at.hostport,
+	s.conn, err = grpc.NewClient("dns:///"+at.HostPort,
 		grpc.WithTransportCredentials(creds),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}), // for calls without a deadline
 		grpc.WithUserAgent("signpost/"+version.Version),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)), // a page of audit records with whole record sets
@@ -111,12 +100,16 @@ func (c *cli) dial() (*service, error) {
 		grpc.WithChainStreamInterceptor(s.watchStream),
 	)
 	if err != nil {
-		return s, badUsage("server " + at.url + ": " + err.Error())
+		return s, badUsage("server " + at.URL + ": " + err.Error())
 	}
 	s.ZoneServiceClient = pb.NewZoneServiceClient(s.conn)
 	s.HostServiceClient = pb.NewHostServiceClient(s.conn)
 	s.RecordServiceClient = pb.NewRecordServiceClient(s.conn)
+	s.EndpointServiceClient = pb.NewEndpointServiceClient(s.conn)
+	s.HealthServiceClient = pb.NewHealthServiceClient(s.conn)
+	s.TokenServiceClient = pb.NewTokenServiceClient(s.conn)
 	s.AuditServiceClient = pb.NewAuditServiceClient(s.conn)
+	s.PrincipalServiceClient = pb.NewPrincipalServiceClient(s.conn)
 	s.ServerServiceClient = pb.NewServerServiceClient(s.conn)
 	s.WatchServiceClient = pb.NewWatchServiceClient(s.conn)
 	return s, nil
@@ -144,29 +137,30 @@ func (c *cli) findToken() (string, error) {
 }
 
 func (c *cli) trust() (credentials.TransportCredentials, error) {
-	roots, err := x509.SystemCertPool()
+	roots, err := c.roots()
+	return credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), err
+}
+
+func (c *cli) roots() (*x509.CertPool, error) {
+	roots, err := remote.Roots(first(c.ca, c.getenv("SIGNPOST_CA_FILE")))
 	if err != nil {
-		roots = x509.NewCertPool() // a system without roots: --ca may have all that is needed
+		return nil, badUsage(err.Error())
 	}
-	if file := first(c.ca, c.getenv("SIGNPOST_CA_FILE")); file != "" {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, badUsage("read certificates to trust: " + err.Error())
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, badUsage("read certificates to trust: there is none in " + file)
-		}
-	}
-	return credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), nil
+	return roots, nil
+}
+
+// noHurry marks commands that take as long as they take.
+const noHurry = "no-hurry"
+
+func unhurried(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{noHurry: "yes"}
+	return cmd
 }
 
 // callContext is the context of the command's call: its deadline, unless it is to
-// follow, the token and what the flags of a change say.
+// follow or takes its time, and what the flags of a change say.
 func (s *service) callContext(cmd *cobra.Command) (context.Context, context.CancelFunc, error) {
 	md := metadata.MD{}
-	if s.token != "" {
-		md.Set("authorization", "Bearer "+s.token)
-	}
 	timeout := callTimeout
 	if f := cmd.Flags().Lookup(waitFlag); f != nil && f.Changed {
 		wait, err := cmd.Flags().GetDuration(waitFlag)
@@ -180,7 +174,7 @@ func (s *service) callContext(cmd *cobra.Command) (context.Context, context.Canc
 	if f := cmd.Flags().Lookup(requestIDFlag); f != nil && f.Changed {
 		md.Set("request-id", f.Value.String())
 	}
-	if f := cmd.Flags().Lookup(followFlag); f != nil && f.Value.String() == "true" {
+	if f := cmd.Flags().Lookup(followFlag); f != nil && f.Value.String() == "true" || cmd.Annotations[noHurry] != "" {
 		ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(cmd.Context(), md))
 		return ctx, cancel, nil
 	}
@@ -188,16 +182,33 @@ func (s *service) callContext(cmd *cobra.Command) (context.Context, context.Canc
 	return ctx, cancel, nil
 }
 
-// watchCall and watchStream notice whether the service itself has spoken: then an
+// authenticated adds the token of now.
+func (s *service) authenticated(ctx context.Context) (context.Context, error) {
+	if s.token == nil {
+		return ctx, nil
+	}
+	token, err := s.token(ctx)
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), err
+}
+
+// watchCall and watchStream send the token and notice whether the service itself has spoken: then an
 // error's text is its own, else it is that of the way there.
 func (s *service) watchCall(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	var header, trailer metadata.MD
-	err := invoke(ctx, method, in, out, conn, append(opts, grpc.Header(&header), grpc.Trailer(&trailer))...)
+	ctx, err := s.authenticated(ctx)
+	if err != nil {
+		return err
+	}
+	err = invoke(ctx, method, in, out, conn, append(opts, grpc.Header(&header), grpc.Trailer(&trailer))...)
 	s.answered = s.answered || len(header) > 0 || len(trailer) > 0
 	return err
 }
 
 func (s *service) watchStream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, err := s.authenticated(ctx)
+	if err != nil {
+		return nil, err
+	}
 	stream, err := open(ctx, desc, conn, method, opts...)
 	if err != nil {
 		return nil, err

@@ -2,11 +2,12 @@ package main
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"signpost/internal/remote"
 )
 
 // inWords is an error as one line: what was tried, why not, what to do. The
@@ -21,7 +22,7 @@ func (s *service) inWords(tried string, err error) error {
 	}
 	switch st.Code() {
 	case codes.Unavailable, codes.Internal, codes.Unknown:
-		why := reason(st.Message())
+		why := remote.Reason(st.Message())
 		return errors.New(tried + ": cannot reach " + s.url + ": " + why + "; " + remedy(why))
 	case codes.DeadlineExceeded:
 		return errors.New(tried + ": no answer from " + s.url + " in time; it may be done all the same, look before you try again")
@@ -36,28 +37,14 @@ func (s *service) answeredWords(tried string, st *status.Status) string {
 	case codes.Unimplemented:
 		return tried + ": " + s.url + " does not know this call; is it an older Signpost, or something else?"
 	case codes.Unauthenticated:
-		if s.token == "" {
-			return st.Message() + "; set SIGNPOST_TOKEN or SIGNPOST_TOKEN_FILE"
+		if s.token == nil {
+			return st.Message() + "; run signpost login, or set SIGNPOST_TOKEN or SIGNPOST_TOKEN_FILE"
 		}
 	}
 	if st.Message() == "" {
 		return tried + ": " + st.Code().String()
 	}
 	return st.Message()
-}
-
-// reason digs out of a transport's error the part that says why.
-func reason(message string) string {
-	if _, desc, ok := strings.Cut(message, "desc = "); ok {
-		message = desc
-		if q, err := strconv.Unquote(desc); err == nil {
-			message = q
-		}
-	}
-	for _, noise := range []string{"transport: ", "Error while dialing: ", "authentication handshake failed: "} {
-		message = strings.TrimPrefix(message, noise)
-	}
-	return message
 }
 
 func remedy(why string) string {

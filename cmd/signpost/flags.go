@@ -13,21 +13,21 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// ttl is a flag of a TTL: seconds, or a duration with a unit.
-type ttl struct {
+// timeSpan is a flag of whole seconds, bare or as a duration with a unit.
+type timeSpan struct {
 	seconds uint32
 	set     bool
 }
 
-func (t *ttl) String() string {
+func (t *timeSpan) String() string {
 	if !t.set {
 		return ""
 	}
 	return span(t.seconds)
 }
-func (t *ttl) Type() string { return "duration" }
-func (t *ttl) Set(s string) error {
-	n, err := parseTTL(s)
+func (t *timeSpan) Type() string { return "duration" }
+func (t *timeSpan) Set(s string) error {
+	n, err := parseSpan(s)
 	if err != nil {
 		return err
 	}
@@ -36,17 +36,20 @@ func (t *ttl) Set(s string) error {
 }
 
 // optional is the flag for a field that is left alone when it is not given.
-func (t *ttl) optional() *uint32 {
+func (t *timeSpan) optional() *uint32 {
 	if !t.set {
 		return nil
 	}
 	return &t.seconds
 }
 
-func parseTTL(s string) (uint32, error) {
+func parseSpan(s string) (uint32, error) {
 	whole := func(n uint64, unit uint64, err error) (uint32, error) {
-		if err != nil || n > math.MaxInt32/unit {
-			return 0, fmt.Errorf("%q is not a TTL; give seconds or a duration of whole seconds, such as 60, 5m, 1h30m or 1d", s)
+		if err == nil && n > math.MaxInt32/unit {
+			return 0, fmt.Errorf("%q is too long a span of time; the longest is %d seconds", s, math.MaxInt32)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%q is no span of time; give seconds or a duration of whole seconds, such as 60, 5m, 1h30m or 1d", s)
 		}
 		return uint32(n * unit), nil
 	}
@@ -64,7 +67,7 @@ func parseTTL(s string) (uint32, error) {
 	return whole(uint64(d/time.Second), 1, err)
 }
 
-// span is a TTL as parseTTL reads it, in the largest unit that fits.
+// span is a TTL as parseSpan reads it, in the largest unit that fits.
 func span(seconds uint32) string {
 	for _, u := range []struct {
 		unit uint32

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"signpost/internal/login"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -36,14 +37,14 @@ var errSilent = status.Error(codes.Unavailable, "the service has fallen silent")
 // followAudit prints audit records as they come, after those that are there; when
 // the service goes away it goes on where it was.
 func (c *cli) followAudit(ctx context.Context, s *service, in *pb.ListAuditRecordsRequest, past int) error {
-	f := follower{cli: c, service: s, in: &pb.WatchRequest{Zone: in.GetZone(), Fqdn: in.GetFqdn(), Kinds: []string{"audit"}}}
+	f := follower{cli: c, service: s, wants: in, in: &pb.WatchRequest{Zone: in.GetZone(), Fqdn: in.GetFqdn(), Kinds: []string{"audit"}}}
 	for {
 		err := f.once(ctx, func(start int64) error { return f.printPast(ctx, in, past, start) })
 		past = 0
 		if ctx.Err() != nil {
 			return nil // that is how following ends
 		}
-		if f.in.GetFromRevision() == 0 || !passing[status.Code(err)] {
+		if f.in.GetFromRevision() == 0 || errors.Is(err, login.ErrEnded) || !passing[status.Code(err)] && !f.tokenEnded(err) {
 			return err
 		}
 		f.pause = min(max(2*f.pause, resumePause), mostResumePause)
@@ -57,10 +58,17 @@ func (c *cli) followAudit(ctx context.Context, s *service, in *pb.ListAuditRecor
 	}
 }
 
+// tokenEnded reports whether a stream that went well was ended with the token of a
+// login, of which the next one has another.
+func (f *follower) tokenEnded(err error) bool {
+	return f.renews && f.pause == 0 && status.Code(err) == codes.Unauthenticated
+}
+
 type follower struct {
 	*cli
 	*service
 	in    *pb.WatchRequest // says where to go on
+	wants *pb.ListAuditRecordsRequest
 	pause time.Duration
 }
 
@@ -84,8 +92,10 @@ func (f *follower) once(ctx context.Context, begun func(start int64) error) erro
 			}
 		}
 		for _, e := range m.GetEvents() {
-			if err := f.printRecord(e.GetAuditRecord()); err != nil {
-				return err
+			if r := e.GetAuditRecord(); f.wanted(r) {
+				if err := f.printRecord(r); err != nil {
+					return err
+				}
 			}
 		}
 		f.in.FromRevision = m.GetRevision()
@@ -94,6 +104,13 @@ func (f *follower) once(ctx context.Context, begun func(start int64) error) erro
 		return errSilent
 	}
 	return err
+}
+
+// wanted sorts out here what a list sorts out at the service: streams know of neither.
+func (f *follower) wanted(r *pb.AuditRecord) bool {
+	action := f.wants.GetAction()
+	return (f.wants.GetPrincipal() == "" || r.GetPrincipal() == f.wants.GetPrincipal()) &&
+		(action == "" || r.GetAction() == action || strings.HasPrefix(r.GetAction(), action+"."))
 }
 
 // printPast prints the newest records up to a revision, the oldest first.

@@ -64,6 +64,7 @@ func TestFollowingTheAuditGoesOnAfterARestart(t *testing.T) {
 	}
 	text, stopText := follow("-n", "1")
 	raw, stopRaw := follow("-o", "json")
+	updates, stopUpdates := follow("-o", "json", "--action", "host.update", "--since", "1h")
 	want := func(what string) {
 		t.Helper()
 		if got := text(); !strings.Contains(got, what) {
@@ -92,7 +93,11 @@ func TestFollowingTheAuditGoesOnAfterARestart(t *testing.T) {
 	d = begin()
 	do("host", "set-address", "www.fedcloud.test", "192.0.2.4")
 	want("192.0.2.3 -> 192.0.2.4")
-	if code := stopText() + stopRaw(); code != done {
+	do("host", "set", "www.fedcloud.test", "--comment", "x")
+	if line := updates(); !strings.Contains(line, `"action":"host.update"`) {
+		t.Errorf("of host.update alone: %s", line)
+	}
+	if code := stopText() + stopRaw() + stopUpdates(); code != done {
 		t.Errorf("interrupted: %d, want %d", code, done)
 	}
 	if err := d.Close(); err != nil {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,13 +12,15 @@ import (
 )
 
 func (c *cli) host() *cobra.Command {
-	return group("host", "Hosts: create, list, show, set, set-address, rotate-secret, delete", "",
-		c.hostCreate(), c.hostList(), c.hostShow(), c.hostSet(), c.hostSetAddress(), c.hostRotateSecret(), c.hostDelete())
+	return group("host", "Hosts: create, list, show, set, set-address, rotate-secret, share, unshare, transfer, accept, block, unblock, disable, enable, admin, delete", "",
+		c.hostCreate(), c.hostList(), c.hostShow(), c.hostSet(), c.hostSetAddress(), c.hostRotateSecret(),
+		c.hostShare(), c.hostUnshare(), c.hostTransfer(), c.hostAccept(),
+		c.hostBlock(), c.hostUnblock(), c.hostDisable(), c.hostEnable(), c.hostAdmin(), c.hostDelete())
 }
 
 func (c *cli) hostCreate() *cobra.Command {
 	in := &pb.CreateHostRequest{}
-	var life ttl
+	var life timeSpan
 	var wildcard onOff
 	cmd := &cobra.Command{
 		Use:   "create FQDN [--ip ADDRESS]...",
@@ -39,6 +43,12 @@ addresses, as in curl -u FQDN:SECRET SERVER/nic/update.`,
 		if err != nil {
 			return err
 		}
+		for _, w := range answer.GetWarnings() {
+			c.complain("warning: " + w)
+		}
+		if answer.GetWithoutSecret() {
+			return c.done("created host "+answer.GetHost().GetFqdn(), answer.GetChange(), answer)
+		}
 		return c.secret("created host "+answer.GetHost().GetFqdn(), answer.GetSecret(), answer.GetChange(), answer)
 	})
 	return changes(cmd)
@@ -52,6 +62,7 @@ func (c *cli) hostList() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&in.Zone, "zone", "", "only those of this zone")
 	cmd.Flags().StringVar(&in.Address, "address", "", "only those with an address in this prefix, or with this address")
+	cmd.Flags().BoolVar(&in.Mine, "mine", false, "only those that you own or edit")
 	_ = cmd.RegisterFlagCompletionFunc("zone", c.zoneNames)
 	cmd.RunE = c.does(func(ctx context.Context, s *service, _ []string) error {
 		all := &pb.ListHostsResponse{}
@@ -68,9 +79,9 @@ func (c *cli) hostList() *cobra.Command {
 		if c.json() {
 			return c.printJSON(all)
 		}
-		rows := [][]string{{"HOST", "ADDRESSES", "TTL", "OWNER", "COMMENT"}}
+		rows := [][]string{{"HOST", "ADDRESSES", "TTL", "OWNER", "STATE", "EXPIRES", "COMMENT"}}
 		for _, h := range all.GetHosts() {
-			rows = append(rows, []string{h.GetFqdn(), addresses(h), hostTTL(h), orDash(h.GetOwner()), h.GetComment()})
+			rows = append(rows, []string{h.GetFqdn(), addresses(h), hostTTL(h), orDash(h.GetOwner()), hostState(h), when(h.GetLeaseExpireTime()), h.GetComment()})
 		}
 		return table(c.out, c.titled(rows))
 	})
@@ -87,18 +98,26 @@ func hostTTL(h *pb.Host) string {
 }
 
 func hostRows(h *pb.Host) [][]string {
-	return [][]string{
+	rows := [][]string{
 		{"host", h.GetFqdn()},
 		{"zone", h.GetZone()},
 		{"addresses", addresses(h)},
 		{"ttl", hostTTL(h)},
 		{"wildcard", yesNo(h.GetWildcard())},
 		{"owner", orDash(h.GetOwner())},
+		{"editors", orDash(strings.Join(h.GetEditors(), " "))},
 		{"comment", orDash(h.GetComment())},
 		{"created", when(h.GetCreateTime())},
 		{"updated", "IPv4 " + when(h.GetUpdateTimeIpv4()) + ", IPv6 " + when(h.GetUpdateTimeIpv6())},
 		{"etag", orDash(strings.Trim(h.GetEtag(), `"`))},
 	}
+	if h.GetSecretUseTime() != nil {
+		rows = append(rows, []string{"secret used", h.GetSecretUseTime().AsTime().UTC().Format(time.DateOnly)})
+	}
+	if h.GetOfferedTo() != "" {
+		rows = append(rows, []string{"offered", "to " + h.GetOfferedTo() + " until " + when(h.GetOfferExpireTime())})
+	}
+	return append(rows, withdrawalRows(h)...)
 }
 
 func (c *cli) hostShow() *cobra.Command {
@@ -118,7 +137,7 @@ func (c *cli) hostShow() *cobra.Command {
 
 func (c *cli) hostSet() *cobra.Command {
 	in := &pb.UpdateHostRequest{}
-	var life ttl
+	var life timeSpan
 	var wildcard onOff
 	var comment string
 	cmd := &cobra.Command{
@@ -161,6 +180,7 @@ a family that is not mentioned is left alone.`,
 	}
 	cmd.Flags().BoolVar(&in.ClearIpv4, "clear-ipv4", false, "take its IPv4 addresses away")
 	cmd.Flags().BoolVar(&in.ClearIpv6, "clear-ipv6", false, "take its IPv6 addresses away")
+	confirmFlag(cmd, &in.ConfirmLast)
 	etagFlag(cmd, &in.Etag)
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
 		in.Fqdn, in.Addresses = args[0], args[1:]
@@ -201,7 +221,15 @@ func (c *cli) hostDelete() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return c.done("deleted host "+args[0], answer.GetChange(), answer)
+		return c.done("deleted host "+args[0]+wentWith(answer), answer.GetChange(), answer)
 	})
 	return changes(cmd)
+}
+
+// wentWith says what a deleted host took along; "" when that is nothing.
+func wentWith(a *pb.DeleteHostResponse) string {
+	if a.GetNames() == 0 && a.GetRecordSets() == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" with all it held: record sets %d, names below it %d", a.GetRecordSets(), a.GetNames())
 }

@@ -28,7 +28,8 @@ func main() { os.Exit(execute()) }
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return run(ctx, &cli{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv}, os.Args[1:])
+	context.AfterFunc(ctx, stop) // whoever asks again does not want to wait
+	return run(ctx, &cli{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.Getenv, configDir: os.UserConfigDir, browse: openBrowser}, os.Args[1:])
 }
 
 // cli is one run of the command: where it reads and writes, and its global flags.
@@ -36,6 +37,8 @@ type cli struct {
 	in          io.Reader
 	out, errOut io.Writer
 	getenv      func(string) string
+	configDir   func() (string, error)  // where logins are kept; nil: nowhere
+	browse      func(page string) error // shows a page in the person's browser
 
 	server, ca, output string
 	quiet              bool

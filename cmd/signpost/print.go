@@ -68,11 +68,11 @@ func (c *cli) titled(rows [][]string) [][]string {
 	return rows
 }
 
-// clean takes out what would move a terminal's cursor or the table's columns: text
-// of other people is printed here.
+// clean takes out what would move a terminal's cursor or the table's columns, or show
+// letters in another order than they have: text of other people is printed here.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
 			return '?'
 		}
 		return r
@@ -151,7 +151,14 @@ func (c *cli) secret(what, secret string, ch *pb.Change, answer proto.Message) e
 	switch {
 	case c.json():
 	case secret == "":
-		return errors.New("this call was made before and its secret is no longer kept; make another with signpost host rotate-secret")
+		remake := "signpost host rotate-secret"
+		switch answer.(type) {
+		case *pb.CreateTokenResponse:
+			remake = "signpost token create"
+		case *pb.RotateEndpointSecretResponse:
+			remake = "signpost endpoint rotate-secret"
+		}
+		return errors.New("this call was made before and its secret is no longer kept; make another with " + remake)
 	case c.quiet:
 		c.say(secret + "\n")
 	default:

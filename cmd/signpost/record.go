@@ -40,12 +40,13 @@ func recordRows(sets []*pb.RecordSet) [][]string {
 
 func (c *cli) recordSet() *cobra.Command {
 	in := &pb.SetRecordSetRequest{}
-	var life ttl
+	var life timeSpan
 	cmd := &cobra.Command{
 		Use:   "set FQDN TYPE RDATA...",
 		Short: "Set all records of one type at a name",
 		Long: `Set all records of one type at a name; each RDATA is one record, as after the type
-in a zone file. A TXT without double quotes is taken as the text itself.`,
+in a zone file. Names in it are absolute, with a final dot or without; a single label
+needs the dot. A TXT without double quotes is taken as the text itself.`,
 		Example: `  signpost record set www.fedcloud.test TXT "v=spf1 -all"
   signpost record set www.fedcloud.test MX "10 mail.example.org."`,
 		Args:              takes(3, -1),
@@ -54,7 +55,7 @@ in a zone file. A TXT without double quotes is taken as the text itself.`,
 	cmd.Flags().Var(&life, "ttl", "their TTL, such as 60 or 5m (default: the zone's)")
 	etagFlag(cmd, &in.Etag)
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
-		in.Fqdn, in.Type, in.Rdata, in.Ttl = args[0], args[1], args[2:], life.seconds
+		in.Fqdn, in.Type, in.Rdata, in.Ttl = args[0], args[1], args[2:], life.optional()
 		if strings.EqualFold(in.Type, "TXT") {
 			for i, text := range in.Rdata {
 				in.Rdata[i] = quoteTXT(text)

@@ -6,23 +6,25 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"signpost/internal/remote"
 )
 
 const intro = `signpost tells a Signpost control service what you want.
 
-  SIGNPOST_SERVER      where it is (default ` + defaultServer + `)
+  SIGNPOST_SERVER      where it is (default ` + remote.Default + `)
   SIGNPOST_TOKEN       your token, or
-  SIGNPOST_TOKEN_FILE  the file that holds it
+  SIGNPOST_TOKEN_FILE  the file that holds it; without both, that of signpost login
   SIGNPOST_CA_FILE     certificates to trust beside those of the system
 
 Exit codes: 0 done, 1 refused or failed, 2 bad usage.`
 
 func (c *cli) root() *cobra.Command {
 	root := group("signpost", "Manage dynamic DNS names", intro,
-		c.zone(), c.host(), c.record(), c.status(), c.audit(), c.whoami(), c.version())
+		c.zone(), c.host(), c.record(), c.endpoint(), c.policy(), c.check(), c.site(), c.checker(), c.freeze(), c.token(), c.principal(), c.status(), c.audit(), c.whoami(), c.login(), c.logout(), c.agent(), c.version())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	f := root.PersistentFlags()
-	f.StringVar(&c.server, "server", "", "URL of the control service (default $SIGNPOST_SERVER, else "+defaultServer+")")
+	f.StringVar(&c.server, "server", "", "URL of the control service (default $SIGNPOST_SERVER, else "+remote.Default+")")
 	f.StringVar(&c.ca, "ca", "", "PEM file of certificates to trust beside those of the system (default $SIGNPOST_CA_FILE)")
 	f.VarP(&choice{value: &c.output, allowed: []string{"text", "json"}}, "output", "o", "how to print: text or json")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "print nothing that was not asked for; a secret alone on its line")

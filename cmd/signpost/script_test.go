@@ -14,7 +14,10 @@ import (
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"signpost/internal/access"
+	"signpost/internal/model"
 	"signpost/internal/proc/dev"
+	"signpost/internal/store"
 )
 
 // TestScripts runs testdata/*.txtar: transcripts of the command, as it is built for
@@ -62,7 +65,41 @@ func start(env *testscript.Env) error {
 	env.Setenv("SIGNPOST_TOKEN_FILE", d.Addresses.AdminTokenFile)
 	env.Setenv("SERVER", d.Addresses.HTTP)
 	env.Setenv("TOKEN_FILE", d.Addresses.AdminTokenFile)
-	return nil
+	token, err := alicesToken(d.Addresses.Etcd)
+	env.Setenv("ALICE", token)
+	return err
+}
+
+// alicesToken is a token of egi/alice's that may do all that she may, made in the place of
+// an identity provider.
+func alicesToken(etcd string) (string, error) {
+	st, err := store.Open(store.Config{Endpoints: []string{etcd}})
+	if err != nil {
+		return "", err
+	}
+	defer st.Close()
+	text := access.NewToken()
+	parsed, err := access.ParseSecret(text)
+	if err != nil {
+		return "", err
+	}
+	_, err = st.Update(context.Background(), func(tx *store.Tx) error {
+		owner, err := tx.TokenOwner("egi/alice")
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Token(parsed.Sum[:]); err != nil {
+			return err
+		}
+		owner.Tokens, owner.LoginTime = [][]byte{parsed.Sum[:]}, time.Now()
+		tx.PutTokenOwner("egi/alice", owner)
+		tx.PutToken(parsed.Sum[:], &model.Token{
+			ID: "0123456789", Owner: "egi/alice", Limits: model.TokenLimits{Actions: []string{"*", access.Grant}},
+			CreateTime: time.Now(), ExpireTime: time.Now().Add(time.Hour),
+		})
+		return nil
+	})
+	return text, err
 }
 
 // running is a signpost-dev that a script may stop before its end.
@@ -90,7 +127,7 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(args[0]), dns.StringToType[args[1]])
 	want := slices.Sorted(slices.Values(args[2:]))
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, server := range ts.Value(devKey{}).(*running).Addresses.DNS {
 		r, err := dns.ExchangeContext(ctx, q, server)

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"signpost/internal/version"
 	pb "signpost/proto/signpost/v1"
@@ -28,15 +31,24 @@ func (c *cli) status() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if c.json() {
+		var h *pb.Health
+		if st.GetHost() != nil {
+			if h, err = s.GetHealth(ctx, &pb.GetHealthRequest{Fqdn: in.Fqdn}); err != nil {
+				return err
+			}
+		}
+		switch {
+		case c.json() && h != nil:
+			return c.statusWithHealth(st, h)
+		case c.json():
 			return c.printJSON(st)
 		}
-		return c.printStatus(s.url, in.Fqdn, st)
+		return c.printStatus(s.url, in.Fqdn, st, h)
 	})
 	return cmd
 }
 
-func (c *cli) printStatus(url, fqdn string, st *pb.ServerStatus) error {
+func (c *cli) printStatus(url, fqdn string, st *pb.ServerStatus, health *pb.Health) error {
 	if fqdn == "" {
 		return table(c.out, [][]string{
 			{"server", url},
@@ -52,7 +64,16 @@ func (c *cli) printStatus(url, fqdn string, st *pb.ServerStatus) error {
 	} else {
 		c.say(clean(fqdn) + " is no host\n")
 	}
-	if sets := st.GetRecordSets(); len(sets) > 0 {
+	sets := st.GetRecordSets()
+	if hasStory(health) {
+		c.say("\n")
+		if err := c.printHealth(health); err != nil {
+			return err
+		}
+		// Its addresses are shown with their endpoints; here they would all look answered.
+		sets = slices.DeleteFunc(slices.Clone(sets), func(r *pb.RecordSet) bool { return r.GetType() == "A" || r.GetType() == "AAAA" })
+	}
+	if len(sets) > 0 {
 		c.say("\n")
 		if err := table(c.out, c.titled(recordRows(sets))); err != nil {
 			return err
@@ -89,6 +110,15 @@ func (c *cli) whoami() *cobra.Command {
 			return nil
 		}
 		c.say(clean(who.GetPrincipal()+" ("+who.GetKind()+")") + "\n")
+		if t := who.GetToken(); t != nil {
+			c.say("  by     token " + clean(t.GetId()+", limits: "+tokenLimits(t)) + "\n")
+		}
+		for _, g := range who.GetGroups() {
+			c.say("  in     " + clean(g) + "\n")
+		}
+		if who.GetExpireTime() != nil {
+			c.say("  until  " + when(who.GetExpireTime()) + "\n")
+		}
 		return nil
 	})
 	return cmd
@@ -98,23 +128,33 @@ func (c *cli) audit() *cobra.Command {
 	in := &pb.ListAuditRecordsRequest{}
 	var limit int
 	var follow bool
+	var since timeSpan
 	cmd := &cobra.Command{
 		Use: "audit", Short: "Show who changed what, the newest first", Args: takes(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Show who changed what, the newest first. With --follow the newest are last, what
 comes is printed as it comes, with -o json as one line each, and --host shows changes
 of names below it too; when the service goes away, it goes on where it was.`,
-		Example: "  signpost audit --host www.fedcloud.test\n  signpost audit --follow -n 10",
+		Example: "  signpost audit --host www.fedcloud.test\n  signpost audit --follow -n 10\n  signpost audit --principal egi/0b5f4c3e@egi.eu --action host --since 7d",
 	}
 	f := cmd.Flags()
 	f.StringVar(&in.Fqdn, "host", "", "only changes of this name")
 	f.StringVar(&in.Zone, "zone", "", "only changes in this zone")
+	f.StringVar(&in.Principal, "principal", "", "only changes by this principal, as whoami prints it")
+	f.StringVar(&in.Action, "action", "", "only this action, such as host.create; host is all actions on hosts")
+	f.Var(&since, "since", "only changes of this last span of time, such as 30m, 12h or 7d")
 	f.IntVarP(&limit, "limit", "n", 50, "how many at most; 0 is all")
 	f.BoolVarP(&follow, followFlag, "f", false, "go on with what comes, until interrupted")
 	_ = cmd.RegisterFlagCompletionFunc("host", c.hostNames)
 	_ = cmd.RegisterFlagCompletionFunc("zone", c.zoneNames)
+	for _, name := range []string{"principal", "action", "since"} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
 	cmd.RunE = c.does(func(ctx context.Context, s *service, _ []string) error {
 		if limit < 0 {
 			return badUsage("--limit: it must not be less than 0")
+		}
+		if since.set {
+			in.Since = timestamppb.New(time.Now().Add(-time.Duration(since.seconds) * time.Second))
 		}
 		if follow {
 			return c.followAudit(ctx, s, in, limit)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -11,13 +12,13 @@ import (
 )
 
 func (c *cli) zone() *cobra.Command {
-	return group("zone", "Zones: create, list, show, set, import, export, delete, accept", "",
-		c.zoneCreate(), c.zoneList(), c.zoneShow(), c.zoneSet(), c.zoneImport(), c.zoneExport(), c.zoneDelete(), c.zoneAccept())
+	return group("zone", "Zones: create, list, show, set, import, diff, export, delete, accept", "",
+		c.zoneCreate(), c.zoneList(), c.zoneShow(), c.zoneSet(), c.zoneImport(), c.zoneDiff(), c.zoneExport(), c.zoneDelete(), c.zoneAccept())
 }
 
 // zoneFlags are the settings of a zone.
 type zoneFlags struct {
-	ttl, least, greatest, negative ttl
+	ttl, least, greatest, negative timeSpan
 	local                          onOff
 }
 
@@ -121,7 +122,7 @@ func (c *cli) zoneShow() *cobra.Command {
 		if c.json() {
 			return c.printJSON(z)
 		}
-		return table(c.out, [][]string{
+		rows := [][]string{
 			{"zone", z.GetName()},
 			{"name servers", strings.Join(z.GetNameServers(), " ")},
 			{"ttl", span(z.GetTtl()) + ", accepted " + span(z.GetMinTtl()) + " to " + span(z.GetMaxTtl())},
@@ -130,19 +131,41 @@ func (c *cli) zoneShow() *cobra.Command {
 			{"serial", strconv.FormatUint(uint64(z.GetSerial()), 10)},
 			{"created", when(z.GetCreateTime())},
 			{"etag", orDash(strings.Trim(z.GetEtag(), `"`))},
-		})
+		}
+		if p := z.GetPolicy(); p != nil {
+			rows = append(rows, policyRows(p)...)
+		}
+		if i := z.GetImport(); i != nil {
+			rows = append(rows, []string{"import", importState(i)})
+		}
+		return table(c.out, rows)
 	})
 	return cmd
 }
 
+// importState says who is importing and how far it is.
+func importState(i *pb.ImportStatus) string {
+	text := "by " + i.GetPrincipal() + " since " + when(i.GetStartTime())
+	if p := i.GetProgress(); p.GetPhase() != "" {
+		text += fmt.Sprintf(", %s: %d of %d", p.GetPhase(), p.GetDone(), p.GetTotal())
+	}
+	if i.GetClosed() {
+		text += "; changes are refused until it is done"
+	}
+	return text
+}
+
 func (c *cli) zoneSet() *cobra.Command {
 	var z zoneFlags
+	var policy policyFlags
 	var etag string
 	cmd := &cobra.Command{
-		Use: "set NAME", Short: "Change a zone's settings; only what is given changes", Args: takes(1, 1), ValidArgsFunction: c.zoneNames,
-		Example: "  signpost zone set fedcloud.test --ttl 2m --local-addresses=off",
+		Use: "set NAME", Short: "Change a zone's settings and who may register in it; only what is given changes", Args: takes(1, 1), ValidArgsFunction: c.zoneNames,
+		Example: `  signpost zone set fedcloud.test --ttl 2m --local-addresses=off
+  signpost zone set fedcloud.test --register groups --group group:egi/vo.example.org:role=member --admin egi/0123@egi.eu`,
 	}
 	z.add(cmd)
+	policy.add(cmd)
 	etagFlag(cmd, &etag)
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
 		in := &pb.UpdateZoneRequest{
@@ -150,8 +173,18 @@ func (c *cli) zoneSet() *cobra.Command {
 			Ttl: z.ttl.optional(), MinTtl: z.least.optional(), MaxTtl: z.greatest.optional(), NegativeTtl: z.negative.optional(),
 			LocalAddresses: z.local.optional(),
 		}
-		if in.Ttl == nil && in.MinTtl == nil && in.MaxTtl == nil && in.NegativeTtl == nil && in.LocalAddresses == nil {
+		settings := in.Ttl != nil || in.MinTtl != nil || in.MaxTtl != nil || in.NegativeTtl != nil || in.LocalAddresses != nil
+		switch who := policy.request(args[0], etag); {
+		case who == nil && !settings:
 			return badUsage("nothing to set; give at least one setting, such as --ttl")
+		case who != nil && settings:
+			return badUsage("who may register is one change and the other settings another; give them in two calls")
+		case who != nil:
+			answer, err := s.UpdateZonePolicy(ctx, who)
+			if err != nil {
+				return err
+			}
+			return c.done("set who may do what in zone "+args[0], answer.GetChange(), answer)
 		}
 		answer, err := s.UpdateZone(ctx, in)
 		if err != nil {

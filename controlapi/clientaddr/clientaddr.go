@@ -21,34 +21,56 @@ type Proxies []netip.Prefix
 func ParseProxies(texts []string) (Proxies, error) {
 	var out Proxies
 	for _, t := range texts {
+		bad := func(why string) (Proxies, error) {
+			return nil, model.E(model.Invalid, "read trusted proxies", t).In("trusted-proxies").Because(why).Hint("give one such as 192.0.2.0/24")
+		}
 		p, err := netip.ParsePrefix(t)
 		if err != nil {
 			a, err := netip.ParseAddr(t)
 			if err != nil {
-				return nil, model.E(model.Invalid, "read trusted proxies", t).In("trusted_proxies").
-					Because("it is no address or prefix").Hint("give one such as 192.0.2.0/24")
+				return bad("it is no address or prefix")
 			}
 			p = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
+		}
+		switch {
+		case p.Addr().Is4In6(): // peers are compared in their own form
+			return bad("it is an IPv4 prefix written in IPv6, and would hold nobody")
+		case p.Bits() == 0:
+			return bad("it is everybody, and everybody could then say any address for theirs")
 		}
 		out = append(out, p.Masked())
 	}
 	return out, nil
 }
 
-func (p Proxies) contain(a netip.Addr) bool {
+// Contain reports whether an address is a listed proxy's.
+func (p Proxies) Contain(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
+// Ignores reports whether a request has headers about its client that are not believed,
+// because its peer is no listed proxy.
+func (p Proxies) Ignores(remoteAddr string, h http.Header) bool {
+	if len(h["X-Forwarded-For"]) == 0 && len(h["Forwarded"]) == 0 {
+		return false
+	}
+	peer, ok := parse(remoteAddr)
+	return !ok || !p.Contain(peer)
+}
+
 // Client is the address that a request came from: the peer's, or, when that is a
-// listed proxy, the first one from the right in the headers that is none. Where
-// X-Forwarded-For and Forwarded disagree, one of them was written by the client
-// and passed on: then the peer's counts. The zero Addr: the peer has none.
+// listed proxy, the first one from the right in the headers that is none. The zero
+// Addr: it is not known, and the address that would be left, a proxy's, is surely not
+// the client's. Either X-Forwarded-For and Forwarded disagree: then one of them was
+// written by the client and passed on, and nobody can say which. Or a listed proxy does
+// not say who is before it: "unknown", a hidden name (RFC 7239 6.2 and 6.3), an element
+// without "for", or nothing that can be read. Or the peer has no address.
 func (p Proxies) Client(remoteAddr string, h http.Header) netip.Addr {
 	peer, ok := parse(remoteAddr)
 	if !ok {
 		return netip.Addr{}
 	}
-	if !p.contain(peer) {
+	if !p.Contain(peer) {
 		return peer
 	}
 	var found []netip.Addr
@@ -57,8 +79,11 @@ func (p Proxies) Client(remoteAddr string, h http.Header) netip.Addr {
 			found = append(found, p.walk(peer, chain))
 		}
 	}
-	if len(found) == 0 || len(found) == 2 && found[0] != found[1] {
+	switch {
+	case len(found) == 0:
 		return peer
+	case len(found) == 2 && found[0] != found[1]:
+		return netip.Addr{}
 	}
 	return found[0]
 }
@@ -69,9 +94,9 @@ func (p Proxies) walk(at netip.Addr, chain []string) netip.Addr {
 	for _, text := range slices.Backward(chain) {
 		a, ok := parse(text)
 		if !ok {
-			return at // "unknown" or hidden: nobody tells who is behind this proxy
+			return netip.Addr{}
 		}
-		if at = a; !p.contain(a) {
+		if at = a; !p.Contain(a) {
 			return a
 		}
 	}
@@ -88,20 +113,34 @@ func parse(text string) (netip.Addr, bool) {
 	return a.Unmap().WithZone(""), err == nil
 }
 
+// split is the elements of a list; empty ones do not count (RFC 9110 5.6.1).
 func split(lines []string) []string {
 	var out []string
 	for _, l := range lines {
-		out = append(out, strings.Split(l, ",")...)
+		for e := range strings.SplitSeq(l, ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				out = append(out, e)
+			}
+		}
 	}
 	return out
 }
 
 // forwardedFor is the "for" of each element of Forwarded headers; "" where an
-// element has none, for then nobody tells who is behind.
+// element has none, for then nobody tells who is behind. A line with an odd quotation mark
+// is one such element: a client that leaves one open would have what a proxy adds to the
+// line read as a part of its own element.
 func forwardedFor(lines []string) []string {
 	var out []string
 	for _, l := range lines {
+		if strings.Count(l, `"`)%2 != 0 {
+			out = append(out, "")
+			continue
+		}
 		for _, element := range splitQuoted(l, ',') {
+			if strings.TrimSpace(element) == "" {
+				continue // as in split
+			}
 			node := ""
 			for _, pair := range splitQuoted(element, ';') {
 				if k, v, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && strings.EqualFold(k, "for") {

@@ -25,7 +25,10 @@ const maxAddresses = 16
 //
 // ADDRESS/LENGTH is the address, unless it is IPv6 with no bits after the length
 // and the host has IPv6 addresses: then it is the new prefix of those.
+//
+// To remove, the families mentioned are what is to go, whatever the addresses.
 type asked struct {
+	remove     bool
 	wrong      bool // something was given that is no address
 	has4, has6 bool // the families mentioned
 	plain      []netip.Addr
@@ -109,12 +112,18 @@ func readAddress(s string) (addr netip.Addr, prefix netip.Prefix, ok bool) {
 
 // needsHost reports whether the host must be looked at before what is asked for can
 // be said, or only to find out whether the caller may know that it is wrong.
-func (a asked) needsHost() bool { return a.wrong || len(a.prefixes) > 0 || !a.mentionsAny() }
+func (a asked) needsHost() bool {
+	return a.wrong || len(a.prefixes) > 0 && !a.remove || !a.mentionsAny()
+}
 
 func (a asked) mentionsAny() bool { return a.has4 || a.has6 }
 
 // fill writes into a request what is asked for of a host with these addresses.
 func (a asked) fill(in *pb.SetAddressesRequest, now []netip.Addr) {
+	if a.remove {
+		in.ClearIpv4, in.ClearIpv6 = a.has4, a.has6
+		return
+	}
 	want := slices.Clone(a.plain)
 	for _, p := range a.prefixes {
 		want = append(want, renumber(now, p)...)
@@ -170,4 +179,15 @@ func (a asked) answer(now []string) string {
 		return netip.IPv6Unspecified().String()
 	}
 	return netip.IPv4Unspecified().String()
+}
+
+// families is what follows deleted.
+func (a asked) families() string {
+	switch {
+	case a.has4 && a.has6:
+		return "A,AAAA"
+	case a.has4:
+		return "A"
+	}
+	return "AAAA"
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return worldWithout(t, controlapi.Barred{})
+}
+
+func worldWithout(t *testing.T, barred controlapi.Barred) *world {
+	t.Helper()
 	w := &world{etcd: localetcd.New(t), admin: access.NewAdminToken()}
 	st, err := store.Open(store.Config{Endpoints: []string{w.etcd.Endpoint()}})
 	check(t, err)
@@ -44,8 +50,13 @@ func newWorld(t *testing.T) *world {
 	key := store.NewMasterKey()
 	_, err = st.Initialize(t.Context(), key, access.NewTokenID(), secret.Sum[:], time.Now())
 	check(t, err)
-	check(t, st.UseMasterKey(t.Context(), key))
-	w.service, err = controlapi.New(controlapi.Config{Store: st})
+	check(t, st.UseMasterKeys(t.Context(), key))
+	w.service, err = controlapi.New(controlapi.Config{Store: st, Barred: barred, Users: func(_ context.Context, token string) (access.Principal, error) {
+		if token != alice {
+			return access.Principal{}, access.Wrong()
+		}
+		return access.Principal{Kind: access.User, Person: "egi/alice"}, nil
+	}})
 	check(t, err)
 	for zone, local := range map[string]bool{"example.org": false, "local.example.net": true} {
 		_, err = w.service.CreateZone(w.asAdmin(t.Context()), &pb.CreateZoneRequest{
@@ -65,6 +76,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// alice is what an identity provider gives egi/alice.
+const alice = "a.b.c"
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -73,7 +87,7 @@ func check(t *testing.T, err error) {
 }
 
 func (w *world) asAdmin(ctx context.Context) context.Context {
-	return controlapi.WithCaller(ctx, controlapi.Caller{Authorization: "Bearer " + w.admin})
+	return controlapi.WithCaller(ctx, controlapi.Caller{Authorization: "Bearer " + w.admin, Source: netip.MustParseAddr("192.0.2.1")})
 }
 
 // host makes a host in a zone.
@@ -109,11 +123,13 @@ type row struct {
 	form   string
 	auth   string // default "Basic H:SECRET"; "none", "admin", or the header's value
 	from   string // the client; default 198.51.100.7
+	state  string // blocked or disabled
+	agent  string // the user agent
 
 	status    int // default 200
 	want      string
 	challenge string
-	then      string // default: as before
+	then      string // default: as before; "none"
 }
 
 const basic = "Basic "
@@ -135,7 +151,17 @@ var contract = []row{
 	{says: "Bearer and no possible name", auth: "admin", path: "/nic/update?hostname=-.example.org&myip=192.0.2.1", want: "nohost"},
 	{says: "Bearer and outside all zones", auth: "admin", path: "/nic/update?hostname=www.example.edu&myip=192.0.2.1", want: "nohost"},
 	{says: "Bearer with hostname", auth: "admin", path: "/nic/update?hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
-	{says: "a Bearer changes one host at a time", auth: "admin", path: "/nic/update?hostname=H,x.example.org&myip=192.0.2.1", want: "numhost"},
+	{says: "hostname=a,b: one reply line each, in order", auth: "admin", path: "/nic/update?hostname=none.example.org,H,b,www.example.edu,UPPER.&myip=192.0.2.1", want: "nohost\ngood 192.0.2.1\nnotfqdn\nnohost\ngood 192.0.2.1", then: "192.0.2.1"},
+	{says: "hostname=a,b: no address", has: "192.0.2.1", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=999", want: "dnserr\nnohost"},
+	{says: "hostname=a,b: an address that the zone does not allow", has: "192.0.2.1", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=127.0.0.1", want: "dnserr\nnohost"},
+	{says: "hostname=a,b: nothing changes", has: "192.0.2.1", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=192.0.2.1", want: "nochg 192.0.2.1\nnohost"},
+	{says: "hostname=a,b: one is switched off", has: "192.0.2.1", state: "disabled", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=192.0.2.2", want: "nohost\nnohost"},
+	{says: "hostname=a,b: a prefix", has: "2001:db8:1::5", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=2001:db8:2::/64", want: "good 2001:db8:2::5\nnohost", then: "2001:db8:2::5"},
+	{says: "hostname=a,b: preserve", has: "2001:db8:1::5", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=preserve", want: "nochg 2001:db8:1::5\nnohost"},
+	{says: "hostname=a,b: delete", has: "192.0.2.1", auth: "admin", path: "/nic/delete?hostname=H,none.example.org&myip=0.0.0.0", want: "deleted A\nnohost", then: "none"},
+	{says: "hostname=a,b: Bearer refused", auth: "Bearer nonsense", path: "/nic/update?hostname=H,none.example.org&myip=192.0.2.1", status: 401, want: "badauth", challenge: bearerChallenge},
+	{says: "hostname=a,b: user agent on the bad list", agent: "badclient/1.0", auth: "admin", path: "/nic/update?hostname=H,b&myip=192.0.2.1", want: "badagent\nnotfqdn"},
+	{says: "hostname=a,b: more than 20: numhost", auth: "admin", path: "/nic/update?hostname=" + strings.Repeat("H,", 21) + "&myip=192.0.2.1", want: "numhost"},
 	{says: "Basic user without a dot", auth: basic + b64("h:sph_x"), want: "notfqdn"},
 	{says: "Basic: unknown host", auth: basic + b64("none.example.org:SECRET"), path: "/nic/update?myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
 	{says: "Basic: wrong secret", auth: basic + b64("H:sph_0000000000000000000000000000"), path: "/nic/update?myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
@@ -147,6 +173,8 @@ var contract = []row{
 	{says: "hostname is not the Basic user", path: "/nic/update?hostname=other.example.org&myip=192.0.2.1", want: "nohost"},
 	{says: "hostname is not the Basic user, no dot", path: "/nic/update?hostname=other&myip=192.0.2.1", want: "notfqdn"},
 	{says: "hostname is not the Basic user, before the address is looked at", path: "/nic/update?hostname=other.example.org&myip=999", want: "nohost"},
+	{says: "a host's secret where there are endpoints and no main", state: "endpoints", path: "/nic/update?myip=192.0.2.1", want: "nohost"},
+	{says: "a host's secret where there are endpoints and main", has: "192.0.2.9", state: "endpoints", path: "/nic/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
 	{says: "hostname cannot be read", path: "/nic/update?hostname=%zz&myip=192.0.2.1", want: "nohost"},
 
 	// Names.
@@ -181,6 +209,28 @@ var contract = []row{
 	{says: "link-local, the zone allows it", zone: "local.example.net", path: "/nic/update?myip=fe80::1", want: "good fe80::1", then: "fe80::1"},
 	{says: "private ones are accepted", path: "/nic/update?myip=10.0.0.5", want: "good 10.0.0.5", then: "10.0.0.5"},
 
+	// Who is barred by the configuration.
+	{says: "host on the operator's bad list, without Authorization", auth: "none", path: "/nic/update?hostname=barred-1.example.org", status: 403, want: "abuse"},
+	{says: "host on the operator's bad list, as the user", auth: basic + b64("barred-1.example.org:x"), status: 403, want: "abuse"},
+	{says: "host on the operator's bad list, below a name on it", auth: "admin", path: "/nic/update?hostname=x.BARRED-1.example.org.", status: 403, want: "abuse"},
+	{says: "address on the operator's bad list, without Authorization", auth: "none", from: "203.0.113.7", status: 403, want: "abuse"},
+	{says: "address on the operator's bad list", from: "203.0.113.7", status: 403, want: "abuse"},
+	{says: "user agent on the bad list", agent: "x BadClient/1.2", want: "badagent"},
+	{says: "user agent on the bad list, after the secret is looked at", agent: "badclient/1.0", auth: basic + b64("H:wrong"), status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "user agent on the bad list, after the name is looked at", agent: "badclient/1.0", path: "/nic/update?hostname=other.example.org", want: "nohost"},
+	{says: "user agent on the bad list, before the host is", agent: "badclient/1.0", state: "blocked", want: "badagent"},
+	{says: "user agent on the bad list, before the address is looked at", agent: "badclient/1.0", path: "/nic/update?myip=999", want: "badagent"},
+
+	// Hosts that are withdrawn.
+	{says: "host blocked for abuse", has: "192.0.2.1", state: "blocked", path: "/nic/update?myip=192.0.2.2", want: "abuse"},
+	{says: "host blocked for abuse, and nothing would change", has: "192.0.2.1", state: "blocked", path: "/nic/update?myip=192.0.2.1", want: "abuse"},
+	{says: "host blocked for abuse, before the address is looked at", has: "192.0.2.1", state: "blocked", path: "/nic/update?myip=999", want: "abuse"},
+	{says: "host blocked for abuse, in a list", state: "blocked", path: "/nic/update?hostname=H,x.example.org&myip=192.0.2.1", want: "abuse\nnohost"},
+	{says: "host blocked for abuse, after the secret is looked at", state: "blocked", auth: basic + b64("H:wrong"), status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "host switched off", has: "192.0.2.1", state: "disabled", path: "/nic/update?myip=192.0.2.2", want: "nohost"},
+	{says: "host switched off, before the address is looked at", has: "192.0.2.1", state: "disabled", path: "/nic/update?myip=999", want: "nohost"},
+	{says: "host switched off, for a Bearer", has: "192.0.2.1", state: "disabled", auth: "admin", path: "/nic/update?hostname=H&myip=192.0.2.2", want: "nohost"},
+
 	// Families.
 	{says: "a family that is not mentioned is left alone", has: "192.0.2.1,2001:db8::1", path: "/nic/update?myip=2001:db8::2", want: "good 2001:db8::2", then: "192.0.2.1,2001:db8::2"},
 	{says: "myip=v4,v6: v4 first", path: "/nic/update?myip=2001:db8::2,192.0.2.2", want: "good 192.0.2.2,2001:db8::2", then: "192.0.2.2,2001:db8::2"},
@@ -199,6 +249,27 @@ var contract = []row{
 	{says: "preserve in myip", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myip=preserve&myipv6=2001:db8::3", want: "good 2001:db8::3", then: "192.0.2.1,2001:db8::3"},
 	{says: "preserve everything", has: "192.0.2.1,2001:db8::2", path: "/nic/update?myip=preserve", want: "nochg 192.0.2.1,2001:db8::2"},
 	{says: "preserve nothing", path: "/nic/update?myip=preserve", want: "nochg 0.0.0.0"},
+
+	// /nic/delete.
+	{says: "delete: myip=0.0.0.0 removes A", has: "192.0.2.1,2001:db8::1", path: "/nic/delete?hostname=H&myip=0.0.0.0", want: "deleted A", then: "2001:db8::1"},
+	{says: "delete: :: removes AAAA", has: "192.0.2.1,2001:db8::1", path: "/nic/delete?myip=::", want: "deleted AAAA", then: "192.0.2.1"},
+	{says: "delete: a list removes both", has: "192.0.2.1,2001:db8::1", path: "/nic/delete?myip=::,0.0.0.0", want: "deleted A,AAAA", then: "none"},
+	{says: "delete: whatever the address", has: "192.0.2.1,2001:db8::1", path: "/nic/delete?myip=203.0.113.9", want: "deleted A", then: "2001:db8::1"},
+	{says: "delete: again and again", has: "2001:db8::1", path: "/nic/delete?myip=0.0.0.0", want: "deleted A"},
+	{says: "delete: myip missing: the caller's family", has: "192.0.2.1,2001:db8::1", path: "/nic/delete", want: "deleted A", then: "2001:db8::1"},
+	{says: "delete: myip empty: the caller's family", has: "192.0.2.1,2001:db8::1", from: "2001:db8::7", path: "/nic/delete?myip=", want: "deleted AAAA", then: "192.0.2.1"},
+	{says: "delete: a prefix is of its family", has: "192.0.2.1,2001:db8::1", path: "/nic/delete?myip=2001:db8::/64", want: "deleted AAAA", then: "192.0.2.1"},
+	{says: "delete: with a slash", has: "192.0.2.1", path: "/nic/delete/?myip=0.0.0.0", want: "deleted A", then: "none"},
+	{says: "delete: Bearer", has: "192.0.2.1", auth: "admin", path: "/nic/delete?hostname=H&myip=0.0.0.0", want: "deleted A", then: "none"},
+	{says: "delete: Bearer without hostname", has: "192.0.2.1", auth: "admin", path: "/nic/delete?myip=0.0.0.0", want: "nohost"},
+	{says: "delete: no Authorization", has: "192.0.2.1", auth: "none", path: "/nic/delete?myip=0.0.0.0", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "delete: wrong secret", has: "192.0.2.1", auth: basic + b64("H:wrong"), path: "/nic/delete?myip=0.0.0.0", status: 401, want: "badauth", challenge: basicChallenge},
+	{says: "delete: hostname is not the Basic user", has: "192.0.2.1", path: "/nic/delete?hostname=other.example.org&myip=0.0.0.0", want: "nohost"},
+	{says: "delete: address cannot be parsed", has: "192.0.2.1", path: "/nic/delete?myip=999", want: "dnserr"},
+	{says: "delete: no family is meant", has: "192.0.2.1", path: "/nic/delete?myip=preserve", want: "dnserr"},
+	{says: "delete: host blocked for abuse", has: "192.0.2.1", state: "blocked", path: "/nic/delete?myip=0.0.0.0", want: "abuse"},
+	{says: "delete: host switched off", has: "192.0.2.1", state: "disabled", path: "/nic/delete?myip=0.0.0.0", want: "nohost"},
+	{says: "delete: HEAD changes nothing", has: "192.0.2.1", method: "HEAD", path: "/nic/delete?myip=0.0.0.0", status: 405},
 
 	// ADDR/LEN.
 	{says: "10.0.0.5/24 is 10.0.0.5", path: "/nic/update?myip=10.0.0.5/24", want: "good 10.0.0.5", then: "10.0.0.5"},
@@ -237,7 +308,9 @@ var contract = []row{
 func b64(s string) string { return "<" + s + ">" }
 
 func TestContract(t *testing.T) {
-	w := newWorld(t)
+	barred, err := controlapi.ParseBarred([]string{"barred-*.example.org"}, nil, []string{"BadClient/1."}, []string{"203.0.113.0/24"})
+	check(t, err)
+	w := worldWithout(t, barred)
 	for _, r := range contract {
 		t.Run(r.says, func(t *testing.T) { r.run(t, w) })
 	}
@@ -250,6 +323,17 @@ func (r row) run(t *testing.T, w *world) {
 	}
 	before := split(r.has)
 	fqdn, secret := w.host(t, zone, before...)
+	switch r.state {
+	case "blocked":
+		_, err := w.service.BlockHost(w.asAdmin(t.Context()), &pb.BlockHostRequest{Fqdn: fqdn, Reason: "phishing"})
+		check(t, err)
+	case "endpoints":
+		_, err := w.service.SetEndpoint(w.asAdmin(t.Context()), &pb.SetEndpointRequest{Fqdn: fqdn, Id: "a", Addresses: []string{"192.0.2.77"}})
+		check(t, err)
+	case "disabled":
+		_, err := w.service.DisableHost(w.asAdmin(t.Context()), &pb.DisableHostRequest{Fqdn: fqdn})
+		check(t, err)
+	}
 	fill := strings.NewReplacer("UPPER", strings.ToUpper(fqdn), "H", fqdn, "SECRET", secret, "ADMIN", w.admin).Replace
 
 	path := r.path
@@ -284,6 +368,9 @@ func (r row) run(t *testing.T, w *world) {
 		from = "198.51.100.7"
 	}
 	req.Header.Set("X-Forwarded-For", from)
+	if r.agent != "" {
+		req.Header.Set("User-Agent", r.agent)
+	}
 
 	resp, err := http.DefaultClient.Do(req)
 	check(t, err)
@@ -304,7 +391,7 @@ func (r row) run(t *testing.T, w *world) {
 	}
 	then := before
 	if r.then != "" {
-		then = split(r.then)
+		then = split(strings.TrimPrefix(r.then, "none"))
 	}
 	if diff := cmp.Diff(then, w.addresses(t, fqdn)); diff != "" {
 		t.Errorf("the host has (-want +got):\n%s", diff)

@@ -136,3 +136,24 @@ func TestABodyThatIsNoFormChangesNothing(t *testing.T) {
 		t.Errorf("a form: %d %q", resp.StatusCode, got)
 	}
 }
+
+// A router behind a proxy that passes on what its clients forge must not have its name
+// point at the proxy.
+func TestAnAddressThatTheHeadersDisagreeOnIsNotRegistered(t *testing.T) {
+	w := newWorld(t)
+	fqdn, secret := w.host(t, "example.org")
+	const disagree = "X-Forwarded-For: 198.51.100.1\r\nForwarded: for=198.51.100.2\r\nConnection: close\r\n"
+	update := func(query string) *http.Response {
+		return w.ask(t, "GET /nic/update?hostname="+fqdn+query+" HTTP/1.1\r\nHost: x\r\nAuthorization: "+authorization(fqdn, secret)+"\r\n"+disagree+"\r\n")
+	}
+	if got := text(t, update("")); strings.Contains(got, "good") || strings.Contains(got, "127.0.0.1") {
+		t.Errorf("registered: %q", got)
+	}
+	if got := text(t, update("&myip=192.0.2.7")); got != "good 192.0.2.7" {
+		t.Errorf("a given address is not taken: %q", got)
+	}
+	resp := w.ask(t, "GET /myip HTTP/1.1\r\nHost: x\r\n"+disagree+"\r\n")
+	if got := text(t, resp); resp.StatusCode != http.StatusBadRequest || !strings.Contains(got, "disagree") {
+		t.Errorf("/myip: %d %q", resp.StatusCode, got)
+	}
+}

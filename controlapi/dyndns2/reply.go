@@ -2,8 +2,11 @@ package dyndns2
 
 import (
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"signpost/internal/model"
 )
@@ -12,11 +15,14 @@ import (
 const (
 	wordGood     = "good"
 	wordSame     = "nochg"
+	wordDeleted  = "deleted"
 	wordNoHost   = "nohost"
 	wordNotFQDN  = "notfqdn"
 	wordTooMany  = "numhost"
 	wordDNSError = "dnserr"
 	wordBadAuth  = "badauth"
+	wordAbuse    = "abuse"
+	wordBadAgent = "badagent"
 	wordOurFault = "911"
 )
 
@@ -53,6 +59,19 @@ var words = map[model.Kind]verdict{
 	model.Compacted:       ourFault, // only streams fail with it
 }
 
+// causes is what is said of refusals that the protocol has words for.
+var causes = map[error]verdict{
+	model.ErrBlocked:  {http.StatusOK, wordAbuse},
+	model.ErrDisabled: {http.StatusOK, wordNoHost},
+	model.ErrBarred:   {http.StatusForbidden, wordAbuse},
+	model.ErrBadAgent: {http.StatusOK, wordBadAgent},
+}
+
+// tooMuch is for those who do too much of something and are told when to go on.
+func tooMuch(after time.Duration) reply {
+	return reply{status: http.StatusTooManyRequests, lines: []string{wordAbuse}, after: after}
+}
+
 func (v verdict) reply() reply { return reply{status: v.status, lines: []string{v.word}} }
 
 // reply is what is answered.
@@ -60,6 +79,7 @@ type reply struct {
 	status    int
 	lines     []string
 	challenge string
+	after     time.Duration // when to try again; 0: retryAfter where that is said
 }
 
 func say(lines ...string) reply { return reply{status: http.StatusOK, lines: lines} }
@@ -81,7 +101,10 @@ func (r reply) write(w http.ResponseWriter) {
 	if r.challenge != "" {
 		h.Set("WWW-Authenticate", r.challenge)
 	}
-	if r.status == http.StatusServiceUnavailable {
+	switch {
+	case r.after > 0:
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.after.Seconds()))))
+	case r.status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 	}
 	w.WriteHeader(r.status)

@@ -23,8 +23,11 @@ type credential struct {
 	user   string // of Basic
 }
 
-// tokenPrefix is what tokens start with, and hosts' secrets do not.
-const tokenPrefix = "sp_"
+// isToken tells tokens from hosts' secrets: ours start with sp_, those of issuers have
+// three parts with dots between.
+func isToken(password string) bool {
+	return strings.HasPrefix(password, "sp_") || strings.Count(password, ".") == 2
+}
 
 // readCredential reads an Authorization header; ok is false when there is none that
 // can be understood.
@@ -40,7 +43,7 @@ func readCredential(header string) (c credential, ok bool) {
 		if err != nil || !found {
 			return credential{}, false
 		}
-		return credential{token: strings.HasPrefix(password, tokenPrefix), user: user}, true
+		return credential{token: isToken(password), user: user}, true
 	}
 	return credential{}, false
 }

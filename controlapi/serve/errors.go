@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"signpost/internal/model"
 )
@@ -71,6 +72,9 @@ func toStatus(err error) error {
 	}
 	if len(bad.FieldViolations) > 0 {
 		details = append(details, protoadapt.MessageV1Of(bad))
+	}
+	if after := model.RetryAfter(err); after > 0 {
+		details = append(details, protoadapt.MessageV1Of(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)}))
 	}
 	st := status.New(t.code, text)
 	if with, err := st.WithDetails(details...); err == nil {

@@ -25,7 +25,10 @@ func unimplemented(f *testing.F) http.Handler {
 	pb.RegisterZoneServiceServer(s.grpc, pb.UnimplementedZoneServiceServer{})
 	pb.RegisterHostServiceServer(s.grpc, pb.UnimplementedHostServiceServer{})
 	pb.RegisterRecordServiceServer(s.grpc, pb.UnimplementedRecordServiceServer{})
+	pb.RegisterEndpointServiceServer(s.grpc, pb.UnimplementedEndpointServiceServer{})
+	pb.RegisterHealthServiceServer(s.grpc, pb.UnimplementedHealthServiceServer{})
 	pb.RegisterAuditServiceServer(s.grpc, pb.UnimplementedAuditServiceServer{})
+	pb.RegisterPrincipalServiceServer(s.grpc, pb.UnimplementedPrincipalServiceServer{})
 	pb.RegisterServerServiceServer(s.grpc, pb.UnimplementedServerServiceServer{})
 	go s.grpc.Serve(s.memory)
 	var err error

@@ -46,7 +46,11 @@ func (s *Server) newGRPC() *grpc.Server {
 	pb.RegisterZoneServiceServer(g, s.service)
 	pb.RegisterHostServiceServer(g, s.service)
 	pb.RegisterRecordServiceServer(g, s.service)
+	pb.RegisterEndpointServiceServer(g, s.service)
+	pb.RegisterHealthServiceServer(g, s.service)
+	pb.RegisterTokenServiceServer(g, s.service)
 	pb.RegisterAuditServiceServer(g, s.service)
+	pb.RegisterPrincipalServiceServer(g, s.service)
 	pb.RegisterServerServiceServer(g, s.service)
 	pb.RegisterWatchServiceServer(g, s.service)
 	grpc_health_v1.RegisterHealthServer(g, &health{ready: s.service.Ready})
@@ -105,6 +109,14 @@ type callerStream struct {
 
 func (c *callerStream) Context() context.Context { return c.ctx }
 
+func (c *callerStream) RecvMsg(m any) error {
+	err := c.ServerStream.RecvMsg(m)
+	if err == nil {
+		bodyOf(c.ctx).taken()
+	}
+	return err
+}
+
 // caller is what came with a call besides its message. Errors are of kind Invalid.
 func (s *Server) caller(ctx context.Context) (controlapi.Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
@@ -114,6 +126,17 @@ func (s *Server) caller(ctx context.Context) (controlapi.Caller, error) {
 		}
 		return ""
 	}
+	bad := func(field, why string) *model.Error {
+		return model.E(model.Invalid, "read call", "").In(field).Because(why)
+	}
+	for param, key := range lifted {
+		switch v := md.Get(key); {
+		case len(v) > 1:
+			return controlapi.Caller{}, bad(param, "it is given more than once")
+		case len(v) == 1 && v[0] == "":
+			return controlapi.Caller{}, bad(param, "it is empty").Hint("leave it out")
+		}
+	}
 	c := controlapi.Caller{
 		Authorization: first(mdAuthorization), UserAgent: first(mdAgent), RequestID: first(mdRequestID),
 	}
@@ -121,12 +144,12 @@ func (s *Server) caller(ctx context.Context) (controlapi.Caller, error) {
 		c.Source, _ = netip.ParseAddr(first(mdRestSource))
 		c.UserAgent = first(mdRestAgent)
 	} else if ok {
+		if len(md.Get(mdAuthorization)) > 1 {
+			return controlapi.Caller{}, bad(mdAuthorization, "it is given more than once")
+		}
 		c.Source = s.proxies.Client(p.Addr.String(), http.Header{
 			"X-Forwarded-For": md.Get("x-forwarded-for"), "Forwarded": md.Get("forwarded"),
 		})
-	}
-	bad := func(field, why string) error {
-		return model.E(model.Invalid, "read call", "").In(field).Because(why)
 	}
 	switch first(mdWait) {
 	case "":

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"sync"
 
 	pb "signpost/proto/signpost/v1"
 )
@@ -20,18 +19,34 @@ var (
 	watchParts []byte
 )
 
-// document is the whole description.
-var document = sync.OnceValues(func() ([]byte, error) {
+// document is the whole description. Where the servers are comes from the configuration,
+// never from a request.
+func document(publicURL string) ([]byte, error) {
+	type server struct {
+		URL string `json:"url"`
+	}
 	var doc struct {
 		OpenAPI    string                    `json:"openapi"`
 		Info       any                       `json:"info"`
+		Servers    []server                  `json:"servers,omitempty"`
 		Paths      map[string]any            `json:"paths"`
 		Components map[string]map[string]any `json:"components"`
-		Tags       any                       `json:"tags"`
+		Tags       []any                     `json:"tags"`
 	}
 	if err := json.Unmarshal(pb.OpenAPI, &doc); err != nil {
 		return nil, err
 	}
+	var endpoints struct {
+		Paths      map[string]any            `json:"paths"`
+		Components map[string]map[string]any `json:"components"`
+		Tags       []any                     `json:"tags"`
+	}
+	if err := json.Unmarshal(pb.EndpointOpenAPI, &endpoints); err != nil {
+		return nil, err
+	}
+	maps.Copy(doc.Paths, endpoints.Paths)
+	maps.Copy(doc.Components["schemas"], endpoints.Components["schemas"])
+	doc.Tags = append(doc.Tags, endpoints.Tags...)
 	for _, parts := range [][]byte{zoneFileParts, watchParts} {
 		var more struct {
 			Paths   map[string]any `json:"paths"`
@@ -43,11 +58,14 @@ var document = sync.OnceValues(func() ([]byte, error) {
 		maps.Copy(doc.Paths, more.Paths)
 		maps.Copy(doc.Components["schemas"], more.Schemas)
 	}
+	if publicURL != "" {
+		doc.Servers = []server{{publicURL}}
+	}
 	return json.MarshalIndent(doc, "", "  ")
-})
+}
 
-func openAPI(w http.ResponseWriter, _ *http.Request) {
-	body, err := document()
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
+	body, err := s.document()
 	if err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return

@@ -8,8 +8,6 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -20,19 +18,25 @@ import (
 // they become.
 var lifted = map[string]string{"wait": mdWait, "wait_timeout": mdWaitTimeout, "request_id": mdRequestID}
 
-// queries is the request that the query parameters of a method and path are for;
-// nil where the request is the body. It is read from the declaration of the API.
-func queries() map[string]protoreflect.MessageDescriptor {
-	out := map[string]protoreflect.MessageDescriptor{}
+// call is what the declaration of the API says of a method and path.
+type call struct {
+	in   protoreflect.MessageDescriptor
+	body bool // the request is the body, and else in the query
+}
+
+func (c call) takes(field protoreflect.Name) bool { return c.in.Fields().ByName(field) != nil }
+
+// calls is those that the API declares, by method and path.
+func calls() map[string]call {
+	out := map[string]call{}
 	services := pb.File_signpost_v1_signpost_proto.Services()
 	for i := range services.Len() {
 		methods := services.Get(i).Methods()
 		for j := range methods.Len() {
 			rule, _ := proto.GetExtension(methods.Get(j).Options(), annotations.E_Http).(*annotations.HttpRule)
 			method, path := methodAndPath(rule)
-			out[method+" "+path] = methods.Get(j).Input()
-			if rule.GetBody() == "*" {
-				out[method+" "+path] = nil
+			if path != "" {
+				out[method+" "+path] = call{methods.Get(j).Input(), rule.GetBody() == "*"}
 			}
 		}
 	}
@@ -59,26 +63,22 @@ func methodAndPath(rule *annotations.HttpRule) (string, string) {
 // that the request has no field for, that the path has set, or that stand beside a
 // body. Handlers of paths that are not declared look after themselves. It also
 // refuses text that gRPC would not carry and take for an error inside.
-func strictQuery(requests map[string]protoreflect.MessageDescriptor) runtime.Middleware {
+func strictQuery(declared map[string]call) runtime.Middleware {
 	return func(next runtime.HandlerFunc) runtime.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
-			refuse := func(why string) {
-				writeError(w, http.StatusBadRequest, status.Error(codes.InvalidArgument, why))
-			}
 			query, err := url.ParseQuery(r.URL.RawQuery)
 			if err != nil {
-				refuse("query: it cannot be read")
+				refuse(w, "query", "it cannot be read")
 				return
 			}
-			if why := uncarried(query, path); why != "" {
-				refuse(why)
+			if field, why := uncarried(query, path); why != "" {
+				refuse(w, field, why)
 				return
 			}
-			pattern, _ := runtime.HTTPPattern(r.Context())
-			in, declared := requests[r.Method+" "+strings.ReplaceAll(pattern.String(), "=*}", "}")]
+			call, known := declared[r.Method+" "+patternOf(r)]
 			for key := range query {
-				if declared && lifted[key] == "" && !takes(in, key, path) {
-					refuse(key + ": there is no such query parameter")
+				if known && lifted[key] == "" && !takes(call, key, path) {
+					refuse(w, key, "there is no such query parameter")
 					return
 				}
 			}
@@ -87,22 +87,28 @@ func strictQuery(requests map[string]protoreflect.MessageDescriptor) runtime.Mid
 	}
 }
 
-// uncarried says what of a request gRPC cannot carry: fields are UTF-8, and metadata
-// is printable.
-func uncarried(query url.Values, path map[string]string) string {
+// uncarried names what of a request gRPC cannot carry, and says why: fields are
+// UTF-8, metadata is printable, and each of it has one value.
+func uncarried(query url.Values, path map[string]string) (field, why string) {
 	for key, value := range path {
 		if !utf8.ValidString(value) {
-			return key + ": it is no UTF-8"
+			return key, "it is no UTF-8"
 		}
 	}
 	for key, values := range query {
 		for _, v := range values {
-			if !utf8.ValidString(v) || lifted[key] != "" && v != printable(v) {
-				return key + ": it holds octets that are no text"
+			switch {
+			case !utf8.ValidString(v) || lifted[key] != "" && v != printable(v):
+				return key, "it holds octets that are no text"
+			case lifted[key] != "" && v == "":
+				return key, "it is empty"
 			}
 		}
+		if lifted[key] != "" && len(values) > 1 {
+			return key, "it is given more than once"
+		}
 	}
-	return ""
+	return "", ""
 }
 
 // printable is text as metadata can carry it.
@@ -115,13 +121,13 @@ func printable(s string) string {
 	}, s)
 }
 
-func takes(in protoreflect.MessageDescriptor, key string, path map[string]string) bool {
-	if in == nil {
+func takes(c call, key string, path map[string]string) bool {
+	if c.body {
 		return false
 	}
-	f := in.Fields().ByJSONName(key)
+	f := c.in.Fields().ByJSONName(key)
 	if f == nil {
-		f = in.Fields().ByName(protoreflect.Name(key))
+		f = c.in.Fields().ByName(protoreflect.Name(key))
 	}
 	if f == nil {
 		return false

@@ -6,16 +6,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"net/http"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
+	"signpost/controlapi/door"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -23,19 +31,36 @@ var toJSON = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // rest is the API over HTTP and JSON.
 func (s *Server) rest() (http.Handler, error) {
+	declared := calls()
+	byHand := map[string]runtime.HandlerFunc{
+		http.MethodPost + " /v1/zones/{name}:import": s.importZone,
+		http.MethodGet + " /v1/zones/{name}:export":  s.exportZone,
+		http.MethodGet + " /v1/watch":                s.watch,
+	}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: toJSON}),
-		runtime.WithMiddlewares(strictQuery(queries())),
+		runtime.WithMiddlewares(strictQuery(declared), conditions(declared)),
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptReserved), // names may hold what URLs escape, a slash too
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithMetadata(func(_ context.Context, r *http.Request) metadata.MD { return s.metadata(r) }),
-		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
-			writeError(w, httpStatus(status.Code(err)), err)
+		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+			code := httpStatus(status.Code(err))
+			if failedMatch(r, err) {
+				code = http.StatusPreconditionFailed
+			}
+			writeError(w, code, err)
 		}),
-		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, code int) {
+		runtime.WithForwardResponseOption(func(_ context.Context, w http.ResponseWriter, m proto.Message) error {
+			showEtag(w, m)
+			return nil
+		}),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+			if code == http.StatusMethodNotAllowed {
+				w.Header().Set("Allow", allowed(slices.Concat(slices.Collect(maps.Keys(declared)), slices.Collect(maps.Keys(byHand))), r.URL))
+			}
 			writeError(w, code, status.Error(codes.NotFound, http.StatusText(code)+"; /openapi.json says what there is"))
 		}),
 	)
@@ -51,7 +76,19 @@ func (s *Server) rest() (http.Handler, error) {
 			return pb.RegisterRecordServiceHandlerClient(ctx, m, pb.NewRecordServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
+			return pb.RegisterEndpointServiceHandlerClient(ctx, m, pb.NewEndpointServiceClient(s.local))
+		},
+		func(ctx context.Context, m *runtime.ServeMux) error {
+			return pb.RegisterHealthServiceHandlerClient(ctx, m, pb.NewHealthServiceClient(s.local))
+		},
+		func(ctx context.Context, m *runtime.ServeMux) error {
+			return pb.RegisterTokenServiceHandlerClient(ctx, m, pb.NewTokenServiceClient(s.local))
+		},
+		func(ctx context.Context, m *runtime.ServeMux) error {
 			return pb.RegisterAuditServiceHandlerClient(ctx, m, pb.NewAuditServiceClient(s.local))
+		},
+		func(ctx context.Context, m *runtime.ServeMux) error {
+			return pb.RegisterPrincipalServiceHandlerClient(ctx, m, pb.NewPrincipalServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
 			return pb.RegisterServerServiceHandlerClient(ctx, m, pb.NewServerServiceClient(s.local))
@@ -61,33 +98,38 @@ func (s *Server) rest() (http.Handler, error) {
 			return nil, err
 		}
 	}
-	if err := mux.HandlePath(http.MethodPost, "/v1/zones/{name}:import", s.importZone); err != nil {
-		return nil, err
+	for key, h := range byHand {
+		method, path, _ := strings.Cut(key, " ")
+		if err := mux.HandlePath(method, path, h); err != nil {
+			return nil, err
+		}
 	}
-	if err := mux.HandlePath(http.MethodGet, "/v1/zones/{name}:export", s.exportZone); err != nil {
-		return nil, err
-	}
-	if err := mux.HandlePath(http.MethodGet, "/v1/watch", s.watch); err != nil {
-		return nil, err
-	}
-	return limitBody(wellFormed(mux)), nil
+	return answerHead(s.limitBody(wellFormed(mux))), nil
 }
 
-// bodyWithin is how long a client may take to send a body of at most maxBody.
+// bodyWithin is how long a client may take to send a body of at most maxBody, when
+// nothing else is said.
 const bodyWithin = 30 * time.Second
 
 // limitBody refuses bodies that are too large before anything is done with them.
-func limitBody(next http.Handler) http.Handler {
+func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isZoneFile(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		// Who sends slowly holds a connection and what was sent until then, no longer.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.bodyWithin))
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			writeError(w, http.StatusRequestTimeout, status.Error(codes.InvalidArgument, "body: it did not come within 30 s"))
+			writeError(w, http.StatusRequestTimeout, bodyError(err))
+			return
+		case errors.Is(err, door.ErrBodies):
+			writeError(w, http.StatusTooManyRequests, status.Error(codes.ResourceExhausted, "body: "+err.Error()))
 			return
 		case err != nil:
-			writeError(w, http.StatusBadRequest, status.Error(codes.InvalidArgument, "the body cannot be read"))
+			writeError(w, http.StatusBadRequest, bodyError(err))
 			return
 		case len(body) > maxBody:
 			writeError(w, http.StatusRequestEntityTooLarge, status.Error(codes.InvalidArgument, "body: it is larger than 1 MiB"))
@@ -97,6 +139,13 @@ func limitBody(next http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
+}
+
+func bodyError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return status.Error(codes.InvalidArgument, "body: it did not come in time")
+	}
+	return status.Error(codes.InvalidArgument, "the body cannot be read")
 }
 
 // metadata is what a call over REST carries into gRPC.
@@ -123,6 +172,11 @@ func writeError(w http.ResponseWriter, code int, err error) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
+	for _, d := range st.Details() {
+		if r, ok := d.(*errdetails.RetryInfo); ok {
+			h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.GetRetryDelay().AsDuration().Seconds()))))
+		}
+	}
 	switch code {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="signpost"`)

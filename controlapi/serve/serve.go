@@ -9,8 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"signpost/controlapi"
@@ -25,18 +29,25 @@ type Config struct {
 	Proxies clientaddr.Proxies
 	Log     *slog.Logger            // nil: none
 	Mounts  map[string]http.Handler // by pattern of http.ServeMux: "/nic/", "/myip"
+	// PublicURL is where clients find this, for /openapi.json; empty: it does not say.
+	PublicURL string
+	// BodyWithin is how long a client may take to send a body, or a piece of a zone file;
+	// 0: 30 s.
+	BodyWithin time.Duration
 }
 
 // Server serves one control service. It opens no port: Handler is for an
-// http.Server with Protocols.
+// http.Server of door's.
 type Server struct {
-	service *controlapi.Service
-	proxies clientaddr.Proxies
-	log     *slog.Logger
-	grpc    *grpc.Server
-	memory  *bufconn.Listener
-	local   *grpc.ClientConn
-	handler http.Handler
+	service    *controlapi.Service
+	proxies    clientaddr.Proxies
+	log        *slog.Logger
+	grpc       *grpc.Server
+	memory     *bufconn.Listener
+	local      *grpc.ClientConn
+	handler    http.Handler
+	document   func() ([]byte, error)
+	bodyWithin time.Duration
 }
 
 // maxBody is the largest request body, in octets.
@@ -47,7 +58,14 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{service: c.Service, proxies: c.Proxies, log: c.Log, memory: bufconn.Listen(1 << 20)}
+	if c.BodyWithin == 0 {
+		c.BodyWithin = bodyWithin
+	}
+	s := &Server{
+		service: c.Service, proxies: c.Proxies, log: c.Log, memory: bufconn.Listen(1 << 20),
+		document:   sync.OnceValues(func() ([]byte, error) { return document(c.PublicURL) }),
+		bodyWithin: c.BodyWithin,
+	}
 	s.grpc = s.newGRPC()
 	go func() {
 		if err := s.grpc.Serve(s.memory); err != nil { // nil when Close stops the gRPC server
@@ -83,18 +101,9 @@ func (s *Server) Close() {
 // runs), /readyz (etcd answers, too) and the mounts.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Protocols is what an http.Server must speak for gRPC, with TLS and without.
-func Protocols() *http.Protocols {
-	p := new(http.Protocols)
-	p.SetHTTP1(true)
-	p.SetHTTP2(true)
-	p.SetUnencryptedHTTP2(true)
-	return p
-}
-
 func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /openapi.json", openAPI)
+	mux.HandleFunc("GET /openapi.json", s.openAPI)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	for pattern, h := range mounts {
@@ -103,16 +112,34 @@ func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.H
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
-			if r.URL.Path == pb.WatchService_Watch_FullMethodName {
-				w = &stallGuard{w}
+			var rest func()
+			if r.URL.Path == pb.ZoneService_ImportZone_FullMethodName {
+				body := s.patient(w, r)
+				r.Body, rest = body, body.rest
 			}
-			s.grpc.ServeHTTP(w, r)
+			s.grpc.ServeHTTP(w, pace(r, rest)) // caller refuses what the next case does
+		case len(r.Header["Authorization"]) > 1:
+			refuse(w, "Authorization", "it is given more than once, and a proxy on the way may have looked at another")
+		case madeByAPage(r):
+			writeError(w, http.StatusForbidden, status.Error(codes.PermissionDenied, "a page of another site had the browser send this with a credential that it keeps; nothing was done"))
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			rest.ServeHTTP(w, r) // not through the mux, which would clean paths that hold names
 		default:
 			mux.ServeHTTP(w, r)
 		}
 	})
+}
+
+// madeByAPage reports whether a browser adds its user's credential to what another site's
+// page asks for. Browsers keep Basic credentials and send them as they do cookies, and
+// /nic/update changes something with a GET. The site of a name that we serve is another
+// one, too, though browsers may call it the same site.
+func madeByAPage(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") { // which no page can set
+	case "", "none", "same-origin":
+		return false
+	}
+	return len(r.Header["Authorization"]) > 0
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {

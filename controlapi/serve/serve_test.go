@@ -61,7 +61,7 @@ func TestJoinedErrorsAreAllTold(t *testing.T) {
 }
 
 func TestTheOpenAPIDocumentIsWhole(t *testing.T) {
-	raw, err := document()
+	raw, err := document("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +95,22 @@ func TestTheOpenAPIDocumentIsWhole(t *testing.T) {
 			t.Errorf("nothing is called %s", name)
 		}
 		rest = after
+	}
+}
+
+func TestTheOpenAPIDocumentSaysWhereWeAre(t *testing.T) {
+	for _, url := range []string{"", "https://dns.example.org"} {
+		raw, err := document(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc struct{ Servers []struct{ URL string } }
+		if err := json.Unmarshal(raw, &doc); err != nil {
+			t.Fatal(err)
+		}
+		if url == "" && doc.Servers != nil || url != "" && (len(doc.Servers) != 1 || doc.Servers[0].URL != url) {
+			t.Errorf("%q: servers %v", url, doc.Servers)
+		}
 	}
 }
 

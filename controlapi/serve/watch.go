@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -21,11 +20,7 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
-const (
-	eventStream = "text/event-stream"
-	// stalled is how long one write of a stream may wait for its reader.
-	stalled = 30 * time.Second
-)
+const eventStream = "text/event-stream"
 
 // watch sends changes as server-sent events. An event's id is the revision from
 // which to resume; a sign of life is a comment that moves the id on. What ends the
@@ -53,9 +48,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, _ map[string]stri
 	h.Set("Content-Type", eventStream)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would collect events
-	out := &stallGuard{w}
 	for err == nil {
-		if err = writeEvent(out, m); err != nil {
+		if err = writeEvent(w, m); err != nil {
 			return
 		}
 		m, err = stream.Recv()
@@ -64,12 +58,12 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, _ map[string]stri
 		return
 	}
 	if body, jsonErr := compactJSON(status.Convert(err).Proto()); jsonErr == nil {
-		fmt.Fprintf(out, "event: end\ndata: %s\n\n", body)
-		out.Flush()
+		fmt.Fprintf(w, "event: end\ndata: %s\n\n", body)
+		flush(w)
 	}
 }
 
-func writeEvent(w *stallGuard, m *pb.WatchResponse) error {
+func writeEvent(w http.ResponseWriter, m *pb.WatchResponse) error {
 	text := fmt.Sprintf(": heartbeat\nid: %d\n\n", m.GetRevision())
 	if len(m.GetEvents()) > 0 {
 		body, err := compactJSON(m)
@@ -79,8 +73,12 @@ func writeEvent(w *stallGuard, m *pb.WatchResponse) error {
 		text = fmt.Sprintf("id: %d\ndata: %s\n\n", m.GetRevision(), body)
 	}
 	_, err := io.WriteString(w, text)
-	w.Flush()
+	flush(w)
 	return err
+}
+
+func flush(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).Flush() // the next write fails, too
 }
 
 // compactJSON is a message on one line.
@@ -139,29 +137,3 @@ func watchRequest(query url.Values, lastID string) (*pb.WatchRequest, error) {
 	}
 	return in, nil
 }
-
-// stallGuard ends a stream whose reader takes nothing for too long: without it the
-// stream, and what waits for it, would stay as long as the connection.
-type stallGuard struct{ http.ResponseWriter }
-
-func (g *stallGuard) Write(b []byte) (int, error) {
-	defer g.arm()()
-	return g.ResponseWriter.Write(b)
-}
-
-// Flush makes this an http.Flusher, which gRPC asks for.
-func (g *stallGuard) Flush() {
-	defer g.arm()()
-	_ = http.NewResponseController(g.ResponseWriter).Flush() // the next write fails, too
-}
-
-// arm sets the deadline and answers what takes it away: in HTTP/2 it would end a
-// stream that has nothing to say. Who cannot set one is no network connection.
-func (g *stallGuard) arm() func() {
-	c := http.NewResponseController(g.ResponseWriter)
-	_ = c.SetWriteDeadline(time.Now().Add(stalled))
-	return func() { _ = c.SetWriteDeadline(time.Time{}) }
-}
-
-// Unwrap is for http.ResponseController.
-func (g *stallGuard) Unwrap() http.ResponseWriter { return g.ResponseWriter }

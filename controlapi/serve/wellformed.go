@@ -46,8 +46,6 @@ func refuse(w http.ResponseWriter, field, why string) {
 	writeError(w, http.StatusBadRequest, status.Error(codes.InvalidArgument, field+": "+why))
 }
 
-func isZoneFile(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, ":import") }
-
 // contradiction names the field of a body that is in the path too, and differs.
 func contradiction(u *url.URL, body []byte) string {
 	parts := strings.Split(strings.TrimPrefix(u.Path, "/v1/"), "/")

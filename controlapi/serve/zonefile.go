@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"signpost/controlapi"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -21,11 +24,18 @@ const zoneFileType = "text/dns"
 // sendPiece is how much of a zone file one message of a stream carries.
 const sendPiece = 32 << 10
 
+var errLargeFile = status.Error(codes.InvalidArgument, "data: the zone file is larger than 256 MiB")
+
 // importZone takes a zone file as body and sends it as the stream that gRPC takes.
 func (s *Server) importZone(w http.ResponseWriter, r *http.Request, path map[string]string) {
 	in := &pb.ImportZoneRequest{Name: path["name"]}
 	err := importOptions(r.URL.Query(), in)
+	if err == nil && r.ContentLength > controlapi.MaxImport {
+		writeError(w, http.StatusRequestEntityTooLarge, errLargeFile) // told before it is sent
+		return
+	}
 	if err == nil {
+		r.Body = s.patient(w, r)
 		var out *pb.ImportZoneResponse
 		if out, err = s.sendFile(r, in); err == nil {
 			var body []byte
@@ -48,19 +58,66 @@ func (s *Server) sendFile(r *http.Request, in *pb.ImportZoneRequest) (*pb.Import
 		buf := make([]byte, sendPiece)
 		n, readErr := io.ReadFull(r.Body, buf)
 		in.Data = buf[:n]
-		if err := stream.Send(in); err != nil {
-			break // the answer says why
+		if readErr != nil && !errors.Is(readErr, io.EOF) && !errors.Is(readErr, io.ErrUnexpectedEOF) {
+			return nil, bodyError(readErr) // half a file is not to be taken for a whole one
 		}
-		if readErr != nil {
-			break
+		if err := stream.Send(in); err != nil || readErr != nil {
+			break // the answer says why
 		}
 		in = &pb.ImportZoneRequest{}
 	}
-	return stream.CloseAndRecv()
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var last *pb.ImportZoneResponse
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) && last.GetChange() != nil {
+			return last, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		last = m
+	}
 }
 
+// isZoneFile reports whether a request brings a zone file, which is read as it comes
+// and not bounded as other bodies are.
+func isZoneFile(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/v1/zones/") && strings.HasSuffix(r.URL.Path, ":import")
+}
+
+var errCut = errors.New("the body ends before its end")
+
+// patient is a body each piece of which may take its time, but no longer.
+type patient struct {
+	io.ReadCloser
+	control *http.ResponseController
+	within  time.Duration
+}
+
+func (s *Server) patient(w http.ResponseWriter, r *http.Request) patient {
+	return patient{r.Body, http.NewResponseController(w), s.bodyWithin}
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	_ = p.control.SetReadDeadline(time.Now().Add(p.within))
+	n, err := p.ReadCloser.Read(b)
+	if errors.Is(err, io.EOF) { // after any other error the rest of the body is not waited for
+		_ = p.control.SetReadDeadline(time.Time{})
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCut // io.ReadFull would say the same of a short last piece
+	}
+	return n, err
+}
+
+// rest is called when no piece is wanted for a while.
+func (p patient) rest() { _ = p.control.SetReadDeadline(time.Time{}) }
+
 func importOptions(query url.Values, in *pb.ImportZoneRequest) error {
-	options := map[string]*bool{"replace": &in.Replace, "replace_hosts": &in.ReplaceHosts, "dry_run": &in.DryRun}
+	options := map[string]*bool{"replace": &in.Replace, "replace_hosts": &in.ReplaceHosts, "merge": &in.Merge, "dry_run": &in.DryRun}
 	for key, values := range query {
 		if lifted[key] != "" {
 			continue

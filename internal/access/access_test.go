@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -47,9 +48,14 @@ func TestDecide(t *testing.T) {
 			check(t, p, WhoAmI, Resource{}, yes)
 		}
 	})
+	t.Run("any login.read any: yes", func(t *testing.T) {
+		for _, p := range []Principal{{}, admin, secret} {
+			check(t, p, LoginRead, Resource{}, yes)
+		}
+	})
 	t.Run("nobody any any: Unauthenticated", func(t *testing.T) {
 		for _, a := range Actions() {
-			if a != WhoAmI {
+			if a != WhoAmI && a != LoginRead {
 				check(t, Principal{}, a, Resource{Name: host, Type: dns.TypeTXT}, model.Unauthenticated)
 			}
 		}
@@ -59,6 +65,21 @@ func TestDecide(t *testing.T) {
 			check(t, admin, a, Resource{Name: host, Type: dns.TypeNS}, yes)
 			check(t, admin, a, Resource{}, yes)
 		}
+	})
+	t.Run("host any but watch, host.read its own host, blocked: Denied", func(t *testing.T) {
+		for _, a := range Actions() {
+			want := model.Denied
+			if a == WhoAmI || a == LoginRead || a == Watch || a == HostRead {
+				want = yes
+			}
+			check(t, secret, a, Resource{Name: host, Host: host, Blocked: &model.Withdrawal{}}, want)
+		}
+		r := Resource{Name: challenge, Type: dns.TypeTXT, Host: host, Blocked: &model.Withdrawal{Reason: "phishing"}}
+		check(t, secret, RecordSet, r, model.Denied)
+		if err := Decide(secret, RecordSet, r); !errors.Is(err, model.ErrBlocked) || !strings.Contains(err.Error(), "phishing") {
+			t.Error(err)
+		}
+		check(t, admin, SetAddresses, Resource{Name: host, Blocked: &model.Withdrawal{}}, yes)
 	})
 	t.Run("host watch, host.read, host.set-addresses its own host: yes", func(t *testing.T) {
 		check(t, secret, Watch, Resource{Name: host}, yes)
@@ -92,11 +113,62 @@ func TestDecide(t *testing.T) {
 	})
 }
 
+// The rows of Decide's table about endpoints' secrets.
+func TestDecideOnEndpointSecrets(t *testing.T) {
+	host := name(t, "www.vo.example.org")
+	a := Principal{Kind: EndpointSecret, Host: host, ID: "a"}
+	own := map[Action]bool{EndpointRead: true, EndpointSetAddresses: true, EndpointBeat: true, EndpointDrain: true}
+	t.Run("endpoint any but endpoint.read of its own host, blocked: Denied", func(t *testing.T) {
+		for _, action := range Actions() {
+			want := model.Denied
+			if isForAll(action) || action == EndpointRead {
+				want = yes
+			}
+			check(t, a, action, Resource{Name: host, ID: "a", Host: host, Blocked: &model.Withdrawal{}}, want)
+		}
+	})
+	t.Run("endpoint endpoint.read, endpoint.set-addresses, endpoint.beat, endpoint.drain its own endpoint: yes; any any: Denied", func(t *testing.T) {
+		for _, action := range Actions() {
+			want := model.Denied
+			if isForAll(action) || own[action] {
+				want = yes
+			}
+			check(t, a, action, Resource{Name: host, ID: "a", Host: host}, want)
+			if !isForAll(action) {
+				want = model.Denied
+			}
+			for _, id := range []string{"b", "main", "", "A"} {
+				check(t, a, action, Resource{Name: host, ID: id, Host: host}, want)
+			}
+			check(t, a, action, Resource{Name: name(t, "x.www.vo.example.org"), ID: "a", Type: dns.TypeTXT}, want)
+		}
+		check(t, Principal{Kind: HostSecret, Host: host}, EndpointDrain, Resource{Name: host, ID: "a"}, model.Denied)
+	})
+	t.Run("endpoint any about one host, endpoint or record not its host, nor below it: NotFound", func(t *testing.T) {
+		for _, n := range []string{"other.vo.example.org", "vo.example.org", "xwww.vo.example.org"} {
+			for _, action := range Actions() {
+				if aboutOneName(action) {
+					check(t, a, action, Resource{Name: name(t, n), ID: "a"}, model.NotFound)
+				}
+			}
+		}
+	})
+	if b := (Principal{Kind: EndpointSecret, Host: host, ID: "b"}); a.Same(b) || !a.Same(a) {
+		t.Error("two endpoints are the same principal")
+	}
+}
+
 func TestPrincipalsAreWrittenForAudit(t *testing.T) {
 	for want, p := range map[string]Principal{
 		"nobody":           {},
 		"admin/ab12":       {Kind: Admin, Token: "ab12"},
 		"host/www.vo.test": {Kind: HostSecret, Host: name(t, "www.vo.test")},
+
+		"endpoint/www.vo.test/a": {Kind: EndpointSecret, Host: name(t, "www.vo.test"), ID: "a"},
+
+		"egi/alice": {Kind: User, Person: "egi/alice"},
+
+		"token/7f of egi/alice": {Kind: User, Person: "egi/alice", Narrow: &Narrow{Token: "7f"}},
 	} {
 		if p.String() != want {
 			t.Errorf("%s, want %s", p, want)
@@ -115,6 +187,14 @@ func TestSecretsHaveTheirFormAndAreReadBack(t *testing.T) {
 		hs, err := ParseSecret(h)
 		if err != nil || hs.Kind != HostSecret || !hs.Is(hs.Sum[:]) {
 			t.Fatalf("%q: %v %v", h, hs.Kind, err)
+		}
+		e := NewEndpointSecret()
+		if es, err := ParseSecret(e); err != nil || es.Kind != EndpointSecret || len(e) != 32 || !strings.HasPrefix(e, "spe_") {
+			t.Fatalf("%q: %v %v", e, es.Kind, err)
+		}
+		k := NewToken()
+		if ks, err := ParseSecret(k); err != nil || ks.Kind != User || !strings.HasPrefix(k, "sp_api_") {
+			t.Fatalf("%q: %v %v", k, ks.Kind, err)
 		}
 		as, err := ParseSecret(a)
 		if err != nil || as.Kind != Admin || as.Is(hs.Sum[:]) || as.Is(nil) {

@@ -2,7 +2,9 @@ package model
 
 import (
 	"errors"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind says what sort of failure an error is. Each protocol translates kinds in
@@ -35,6 +37,20 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
+// Causes by which a protocol that has words for them tells refusals of one kind apart.
+var (
+	ErrBlocked  = errors.New("the host is blocked")  // by the zone's administrators
+	ErrDisabled = errors.New("the host is disabled") // by its owner
+	ErrBarred   = errors.New("the caller is barred") // by those who run the service
+	ErrBadAgent = errors.New("the user agent is barred")
+
+	ErrOthers   = errors.New("the host is another's") // of those who are told that it is not there
+	ErrTooDeep  = errors.New("the name has too many labels")
+	ErrReserved = errors.New("the name is reserved")
+	ErrRecords  = errors.New("the name has records that are no host's")
+	ErrNotFree  = errors.New("the name is not free for the caller")
+)
+
 // Kinds lists all kinds, for tables that must have a row for each.
 func Kinds() []Kind {
 	all := make([]Kind, kinds)
@@ -48,12 +64,13 @@ func Kinds() []Kind {
 // what, and why not. It is made once and then only wrapped.
 type Error struct {
 	Kind    Kind
-	Op      string // what was tried: "create host"
-	Subject string // on what: "www.example.org"
-	Field   string // the input's field at fault, in the API's words; may be empty
-	Reason  string // why not
-	Advice  string // what to do; may be empty
-	Cause   error  // may be nil
+	Op      string        // what was tried: "create host"
+	Subject string        // on what: "www.example.org"
+	Field   string        // the input's field at fault, in the API's words; may be empty
+	Reason  string        // why not
+	Advice  string        // what to do; may be empty
+	Retry   time.Duration // after which trying again may help; 0: nobody can say
+	Cause   error         // may be nil
 }
 
 // E makes an error of a kind about trying op on subject.
@@ -68,15 +85,38 @@ func (e *Error) Because(reason string) *Error { e.Reason = reason; return e }
 // Hint says what to do.
 func (e *Error) Hint(advice string) *Error { e.Advice = advice; return e }
 
+// After says when to try again.
+func (e *Error) After(d time.Duration) *Error { e.Retry = d; return e }
+
+// RetryAfter is when the first *Error in err's chain says to try again; 0: it does not.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Retry
+	}
+	return 0
+}
+
 // From keeps the cause for errors.Is and for the log.
 func (e *Error) From(cause error) *Error { e.Cause = cause; return e }
+
+// mostQuoted is how many octets of a subject and of a reason are said: both may quote what
+// somebody sent, who must not fill logs with it.
+const mostQuoted = 1000
+
+func short(text string) string {
+	if len(text) <= mostQuoted {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostQuoted], "") + "… (" + strconv.Itoa(len(text)) + " octets)"
+}
 
 // Error is one line: what was tried, why not, what to do.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
 	if e.Subject != "" {
-		b.WriteString(" " + e.Subject)
+		b.WriteString(" " + short(e.Subject))
 	}
 	b.WriteString(": ")
 	if e.Field != "" {
@@ -84,9 +124,9 @@ func (e *Error) Error() string {
 	}
 	switch {
 	case e.Reason != "":
-		b.WriteString(e.Reason)
+		b.WriteString(short(e.Reason))
 	case e.Cause != nil:
-		b.WriteString(e.Cause.Error())
+		b.WriteString(short(e.Cause.Error()))
 	default:
 		b.WriteString(e.Kind.String())
 	}

@@ -223,16 +223,16 @@ func ParseHostName(field, s string) (Name, error) {
 			break
 		}
 	}
-	for _, l := range strings.Split(plain, ".") {
+	for l := range strings.SplitSeq(plain, ".") {
 		if !isLDH(l) {
 			return bad("the label \"" + l + "\" is not of 1 to 63 letters, digits and inner hyphens")
 		}
 	}
-	n, err := ParseName(plain)
-	if err != nil {
+	// Nothing in it needs an escape, so that its text is its canonical form.
+	if len(plain)+2 > 255 {
 		return bad("it is longer than 255 octets")
 	}
-	return n, nil
+	return NameOf(plain + "."), nil
 }
 
 func isLDH(l string) bool {

@@ -130,6 +130,17 @@ func TestParseHostName(t *testing.T) {
 	}
 }
 
+// A host's name is read as any domain name is, up to the longest.
+func TestHostNamesAreDomainNames(t *testing.T) {
+	long := strings.Repeat(strings.Repeat("A", 63)+".", 3)
+	for _, in := range []string{"a", "A.b-C.", "xn--bcher-kva.example", long + strings.Repeat("b", 61), long + strings.Repeat("b", 61) + ".", long + strings.Repeat("b", 62)} {
+		want, wrong := ParseName(in)
+		if got, err := ParseHostName("name", in); got != want || (err == nil) != (wrong == nil) {
+			t.Errorf("%q is %q, %v; want %q, %v", in, got, err, want, wrong)
+		}
+	}
+}
+
 // Whatever the octets of the labels are, a name is the same in all its forms.
 func FuzzName(f *testing.F) {
 	for _, s := range []string{"www.example.org", ".", `a\.b`, `\000\255`, "@", "$x", `"`, ";", "A.b.C", strings.Repeat("a", 63)} {

@@ -17,12 +17,20 @@ const (
 )
 
 func parseRR(t uint16, ttl uint32, text string) (dns.RR, error) {
+	return parseRRAt(".", t, ttl, text)
+}
+
+// parseRRAt reads a record whose relative names are relative to origin.
+func parseRRAt(origin string, t uint16, ttl uint32, text string) (dns.RR, error) {
 	if strings.ContainsAny(text, "\n\r") {
 		return nil, errText("a record is one line")
 	}
 	line := strings.TrimSpace(". "+strconv.FormatUint(uint64(ttl), 10)+" IN "+TypeName(t)+" "+text) + "\n"
-	p := dns.NewZoneParser(strings.NewReader(line), ".", "")
+	p := dns.NewZoneParser(strings.NewReader(line), origin, "")
 	p.SetIncludeAllowed(false)
+	if e := badEscape(line); e != "" {
+		return nil, errText(e + " is no octet")
+	}
 	rr, ok := p.Next()
 	if err := p.Err(); err != nil {
 		return nil, errText("it does not parse as " + TypeName(t) + " data")
@@ -37,6 +45,36 @@ func parseRR(t uint16, ttl uint32, text string) (dns.RR, error) {
 		return nil, errText("a value is one record")
 	}
 	return rr, nil
+}
+
+// loneLabel is a name in record data that is one label without a final dot, or "@";
+// "" when there is none. Whoever writes one thinks of a zone file, where it is relative:
+// so it is what differs between two origins.
+func loneLabel(t uint16, text string) string {
+	const one, other = `\001.`, `\002.`
+	in, again := wordsAt(one, t, text), wordsAt(other, t, text)
+	if len(in) != len(again) {
+		return ""
+	}
+	for i, word := range in {
+		switch label, relative := strings.CutSuffix(word, "."+one); {
+		case word == again[i]:
+		case word == one:
+			return "@"
+		case relative && dns.CountLabel(label) == 1:
+			return label
+		}
+	}
+	return ""
+}
+
+// wordsAt is the words of a record's data with names relative to origin.
+func wordsAt(origin string, t uint16, text string) []string {
+	rr, err := parseRRAt(origin, t, 0, text)
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(strings.TrimPrefix(rr.String(), rr.Header().String()))
 }
 
 type errText string
@@ -63,6 +101,30 @@ func withoutData(rr dns.RR, line string) bool {
 	word := lastWord(line)
 	none := word == "0" && t != dns.TypeNULL && strings.Contains(line, `\#`)
 	return none || strings.EqualFold(word, TypeName(t)) || strings.EqualFold(word, "TYPE"+strconv.Itoa(int(t)))
+}
+
+// badEscape is an escape \DDD of more than 255 (RFC 1035 section 5.1), "" when there
+// is none: miekg/dns would take it for other data.
+func badEscape(record string) string {
+	quoted := false
+	for i := 0; i < len(record); i++ {
+		switch c := record[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == ';' && !quoted:
+			end := strings.IndexByte(record[i:], '\n')
+			if end < 0 {
+				return ""
+			}
+			i += end
+		case c == '\\':
+			if n, err := strconv.ParseUint(record[i+1:min(i+4, len(record))], 10, 16); err == nil && n > 255 {
+				return record[i : i+4]
+			}
+			i++
+		}
+	}
+	return ""
 }
 
 // lastWord is the last word of a record in presentation format: comments and

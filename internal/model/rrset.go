@@ -55,7 +55,8 @@ func IsDataType(t uint16) bool {
 
 // ParseRRset reads records in presentation format, as a person or a program
 // writes them after the type in a zone file. Names without a final dot are
-// absolute. Errors are of kind Invalid and name the field.
+// absolute; one of a single label is refused without the dot, for it is more likely
+// meant relative. Errors are of kind Invalid and name the field.
 func ParseRRset(t uint16, ttl uint32, rdata []string) (RRset, error) {
 	if len(rdata) == 0 {
 		return RRset{}, E(Invalid, "read records", TypeName(t)).In("rdata").Because("there are none").Hint("give at least one value")
@@ -65,6 +66,11 @@ func ParseRRset(t uint16, ttl uint32, rdata []string) (RRset, error) {
 		rr, err := parseRR(t, ttl, text)
 		if err != nil {
 			return RRset{}, E(Invalid, "read record", TypeName(t)+" "+text).In("rdata[" + strconv.Itoa(i) + "]").Because(err.Error())
+		}
+		if label := loneLabel(t, text); label != "" {
+			return RRset{}, E(Invalid, "read record", TypeName(t)+" "+text).In("rdata[" + strconv.Itoa(i) + "]").
+				Because(label + " is not relative to the zone: names in record data are absolute").
+				Hint("give the whole name, such as " + strings.Replace(label, "@", "www", 1) + ".example.org., or " + strings.Trim(label, "@") + ". if that is meant")
 		}
 		rrs = append(rrs, rr)
 	}

@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -235,4 +236,39 @@ func FuzzRRset(f *testing.F) {
 			t.Errorf("%s %x: %q comes back as %x, %v", TypeName(typ), data, set.Text(), again.Data, err)
 		}
 	})
+}
+
+// A name without a final dot is absolute, but one label is hardly ever meant so.
+func TestASingleLabelInDataNeedsItsDot(t *testing.T) {
+	for text, bad := range map[string]bool{
+		"CNAME www": true, "CNAME @": true, "NS ns1": true, "MX 10 mail": true, "SRV 0 0 5060 sip": true, "PTR www": true, "HTTPS 1 www": true,
+		"DNAME a\\.b": true, "RP h.example.org. t": true, "CNAME www.": false, "CNAME .": false, "MX 0 .": false, "CNAME www.example.org": false, "HTTPS 1 .": false,
+		"TXT www": false, "TXT @": false, "CAA 0 issue \"ca\"": false, "CNAME a\\.b.": false, "TYPE65280 \\# 2 abcd": false,
+	} {
+		name, data, _ := strings.Cut(text, " ")
+		typ, err := ParseType(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseRRset(typ, 60, []string{data}); (KindOf(err) == Invalid && err != nil) != bad || err != nil && !strings.Contains(err.Error(), "absolute") {
+			t.Errorf("%s: %v, want refused: %t", text, err, bad)
+		}
+	}
+}
+
+// What is stored of a host is the addresses of all its endpoints, whichever are up: so it
+// is exported.
+func TestSetsOfAHostWithEndpoints(t *testing.T) {
+	h := hostData("192.0.2.2")
+	h.Host.Endpoints = append(h.Host.Endpoints,
+		Endpoint{ID: "b", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("2001:db8::1")}})
+	h.Host.Wildcard, h.Host.Checked = true, true
+	for what, sets := range map[string][]RRset{"host": h.Sets(77), "wildcard": h.WildcardSets(77)} {
+		if len(sets) != 2 || !slices.Equal(sets[0].Text(), []string{"192.0.2.1", "192.0.2.2"}) || sets[1].Type != dns.TypeAAAA || sets[1].TTL != DefaultCheckedTTL {
+			t.Errorf("the sets of the %s are %v", what, sets)
+		}
+	}
+	if sets := h.Sets(20); sets[0].TTL != 20 {
+		t.Errorf("in a zone with a TTL of 20 they are %v", sets)
+	}
 }

@@ -2,15 +2,34 @@ package model
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 
 	"github.com/miekg/dns"
 )
 
-// Sets is the record sets of the name by type, its host's A and AAAA among them;
-// zoneTTL is the TTL of a host that has none of its own.
+// Sets is the record sets that the name has, by type, A and AAAA of all its host's
+// endpoints among them, whichever of them are up; zoneTTL is the TTL of a host that has
+// none of its own.
 func (n *NameData) Sets(zoneTTL uint32) []RRset {
-	host := n.Host.sets(zoneTTL)
+	if n.Withdrawn {
+		return nil
+	}
+	return n.StoredSets(zoneTTL)
+}
+
+// StoredSets is Sets as if the name were not withdrawn.
+func (n *NameData) StoredSets(zoneTTL uint32) []RRset {
+	if n.Host == nil {
+		return n.RRsets
+	}
+	return n.SetsWith(n.Host.allAddresses(), n.Host.ttl(zoneTTL))
+}
+
+// SetsWith is the record sets that the name has when its host is answered with these
+// addresses, sorted, and this TTL.
+func (n *NameData) SetsWith(addrs []netip.Addr, ttl uint32) []RRset {
+	host := addressSets(addrs, ttl)
 	if len(n.RRsets) == 0 {
 		return host
 	}
@@ -36,16 +55,31 @@ func (n *NameData) WildcardSets(zoneTTL uint32) []RRset {
 	return sets
 }
 
-func (h *Host) sets(zoneTTL uint32) []RRset {
-	if h == nil {
-		return nil
+// allAddresses is the addresses of all endpoints.
+func (h *Host) allAddresses() []netip.Addr {
+	if len(h.Endpoints) == 1 {
+		return h.Endpoints[0].Addresses
 	}
-	ttl := h.TTL
-	if ttl == 0 {
-		ttl = zoneTTL
+	var all []netip.Addr
+	for _, e := range h.Endpoints {
+		all = append(all, e.Addresses...)
 	}
+	return NormalizeAddresses(all)
+}
+
+func (h *Host) ttl(zoneTTL uint32) uint32 {
+	switch {
+	case h.TTL != 0:
+		return h.TTL
+	case h.Checked:
+		return min(zoneTTL, DefaultCheckedTTL)
+	}
+	return zoneTTL
+}
+
+func addressSets(addrs []netip.Addr, ttl uint32) []RRset {
 	v4, v6 := RRset{Type: dns.TypeA, TTL: ttl}, RRset{Type: dns.TypeAAAA, TTL: ttl}
-	for _, a := range h.Addresses() {
+	for _, a := range addrs {
 		a = a.Unmap()
 		if a.Is4() {
 			v4.Data = append(v4.Data, a.AsSlice())

@@ -79,42 +79,13 @@ func (z Zone) NS() []string {
 	return names
 }
 
-// MainEndpoint is the id of the endpoint that holds a host's plain addresses.
-const MainEndpoint = "main"
-
-// Endpoint is one instance of a host.
-type Endpoint struct {
-	ID        string
-	Addresses []netip.Addr // sorted, without duplicates; never v4-mapped
-	// Generation is new whenever the endpoint is created or its addresses change;
-	// never used twice for one host.
-	Generation uint64
-}
-
-// Host is what DNS needs of a host.
-type Host struct {
-	TTL       uint32 // seconds; 0: the zone's
-	Wildcard  bool
-	Endpoints []Endpoint // by id
-}
-
-// Addresses is the addresses of the endpoint main, none if it is not there.
-func (h *Host) Addresses() []netip.Addr {
-	if h == nil {
-		return nil
-	}
-	for _, e := range h.Endpoints {
-		if e.ID == MainEndpoint {
-			return e.Addresses
-		}
-	}
-	return nil
-}
-
 // NameData is what DNS needs of one name: the value of its name key.
 type NameData struct {
 	RRsets []RRset // by type; at a host with addresses no A, AAAA, CNAME, NS, DNAME
 	Host   *Host   // nil: no host has this name
+	// Withdrawn is whether what is stored is kept and not answered: the name is there and
+	// has no records. So it is at a host that is withdrawn, and at what belongs to it below.
+	Withdrawn bool
 	// ModRevision is etcd's, of the value this came from; 0 for a name not stored.
 	ModRevision int64
 }
@@ -131,21 +102,74 @@ func NormalizeAddresses(in []netip.Addr) []netip.Addr {
 
 // HostControl is what the control service keeps of a host and DNS does not need.
 type HostControl struct {
-	Owner      string // a principal: "ISSUER-ALIAS/SUB"
+	Owner      string           // a principal, as access writes it
+	Editors    []PrincipalName  // people and groups who may change it, too
+	Offer      *Offer           // nil: none
+	Secrets    []EndpointSecret // of its endpoints, by id
 	Comment    string
 	SecretHash []byte // SHA-256 of the host's secret; empty: none was made
 	CreateTime time.Time
 	// UpdateTime4 and UpdateTime6 say when the addresses of a family last changed.
 	UpdateTime4, UpdateTime6 time.Time
-	ModRevision              int64
+	// RefreshTime is when somebody last said that the addresses are still right, as far as
+	// that is kept.
+	RefreshTime time.Time
+	// Why the host is withdrawn: blocked by the zone's administrators, disabled by its
+	// owner, not refreshed within the zone's lease; nil: it is not. One that is any of
+	// them has its names withdrawn.
+	Blocked, Disabled, Lapsed *Withdrawal
+	Grants                    Grants // of the secret, the offer and editors
+	// Lost is editors whom tokens named that have ended: they are in the lists of what they
+	// have until the host is written.
+	Lost        []PrincipalName
+	ModRevision int64
 }
 
-// Token is a stored API credential, found by the SHA-256 of its secret.
-type Token struct {
-	ID          string // public, stable, for listing and revoking
-	Admin       bool   // may do everything
-	CreateTime  time.Time
-	ModRevision int64
+// Withdrawn reports whether the host is not to be answered.
+func (h *HostControl) Withdrawn() bool {
+	return h.Blocked != nil || h.Disabled != nil || h.Lapsed != nil
+}
+
+// KeptName is the name of a host that was deleted, which is kept for its owner.
+type KeptName struct {
+	Owner      string    // a principal, as access writes it; "": nobody's
+	ExpireTime time.Time // to the second
+}
+
+// Kept is the host's name when the host goes: kept for its owner, of a blocked one for
+// nobody.
+func (h *HostControl) Kept(until time.Time) *KeptName {
+	if h.Blocked != nil {
+		return &KeptName{ExpireTime: until}
+	}
+	return &KeptName{Owner: h.Owner, ExpireTime: until}
+}
+
+// Withdrawal says why and since when a host is withdrawn.
+type Withdrawal struct {
+	Reason string    // for people; may be empty
+	Time   time.Time // to the second
+}
+
+// Offer is a host that its owner wants to hand over.
+type Offer struct {
+	To         PrincipalName
+	ExpireTime time.Time // to the second
+}
+
+// Import is an import of a zone that is under way.
+type Import struct {
+	Generation uint64 // that is being loaded
+	Principal  string // who began it
+	StartTime  time.Time
+	Closed     bool // changes of the zone are refused meanwhile
+	Progress   ImportProgress
+}
+
+// ImportProgress is how far an import is.
+type ImportProgress struct {
+	Phase       string
+	Done, Total int64 // names; a total of 0 is not known yet
 }
 
 // AuditRecord says who changed what.
@@ -162,6 +186,7 @@ type AuditRecord struct {
 	Detail    string // of record.set and record.delete: the type
 	Before    string // human-readable; never a secret
 	After     string
+	Owner     string // of the host that it is about, as it was then; "" when there was none
 }
 
 // Check says whether a zone can be served: it has a SOA whose names are domain

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,20 +13,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ZoneFile is what a zone file says (RFC 1035 section 5).
+// ZoneFile is what a zone file says (RFC 1035 section 5). It takes about as much
+// memory as the file: names below the apex are kept packed, and unpacked as they are
+// asked for.
 type ZoneFile struct {
-	Zone    Zone               // Name, SOA and Apex; the rest is not in a zone file
-	Serial  uint32             // the SOA's
-	Names   map[Name]*NameData // every name with records strictly below the apex; none is a host
-	Records int                // the SOA included, duplicates once
+	Zone    Zone   // Name, SOA and Apex; the rest is not in a zone file
+	Serial  uint32 // the SOA's
+	Records int    // the SOA included, duplicates once
+	Sets    int    // record sets, the SOA included
+	names   []packedName
+	order   func(a, b Name) int
 }
 
 // ReadOptions says what ReadZoneFile lets through.
 type ReadOptions struct {
 	// Lenient lets through what name servers refuse to load but a stored zone may
 	// hold: CNAME beside other data, several CNAMEs or DNAMEs at a name, DNAME beside
-	// NS below the apex.
+	// NS below the apex, NS at a wildcard.
 	Lenient bool
+	// Order is that of the file's names; nil: CompareNames.
+	Order func(a, b Name) int
+	// Seen, if not nil, is told of each record.
+	Seen func()
 }
 
 // maxProblems is how many problems of a zone file are told at once.
@@ -37,14 +44,17 @@ const maxProblems = 20
 // an empty zone is that of the SOA, which is then the first record. Duplicates are
 // merged, and a record set takes the smallest TTL of its records. Errors are of kind
 // Invalid and say the line; several are joined. $INCLUDE is refused, for it reads
-// files of this machine, and $GENERATE, so that a short text is a small zone. An
-// error of r is of kind Invalid too, and in the chain.
+// files of this machine, $GENERATE, so that a short text is a small zone, and a byte
+// order mark, which no name begins with. An error of r is of kind Invalid too, and in the chain.
 func ReadZoneFile(r io.Reader, zone Name, o ReadOptions) (*ZoneFile, error) {
 	in := &lineReader{r: bufio.NewReader(r)}
 	p := dns.NewZoneParser(in, string(zone), "")
-	f := &fileReader{zone: zone, in: in, owners: map[Name]*owner{}}
+	f := &fileReader{zone: zone, in: in}
 	for rr, ok := p.Next(); ok && len(f.problems) < maxProblems; rr, ok = p.Next() {
 		f.record(rr)
+		if o.Seen != nil {
+			o.Seen()
+		}
 	}
 	if err := cmp.Or(in.problem, p.Err()); err != nil {
 		f.broken(err)
@@ -59,55 +69,14 @@ func ReadZoneFile(r io.Reader, zone Name, o ReadOptions) (*ZoneFile, error) {
 	return out, nil
 }
 
-// lineReader counts the lines that the parser has read, and ends the last one.
-type lineReader struct {
-	r       *bufio.Reader
-	lines   int
-	inLine  bool
-	text    []byte // since the last record
-	problem error  // why reading stops here
-}
-
-// record is the text of the record that the parser has just given, and what stood
-// before it.
-func (l *lineReader) record() string {
-	text := string(l.text)
-	l.text = l.text[:0]
-	return text
-}
-
-func (l *lineReader) Read([]byte) (int, error) { return 0, io.EOF } // the parser reads octets
-
-func (l *lineReader) ReadByte() (byte, error) {
-	if !l.inLine && l.generates() {
-		l.problem = errText("$GENERATE is not taken; write its records out, as named-compilezone does")
-		return 0, io.EOF
-	}
-	c, err := l.r.ReadByte()
-	if err == io.EOF && l.inLine {
-		c, err = '\n', nil
-	}
-	l.inLine = c != '\n' && err == nil
-	if c == '\n' && err == nil {
-		l.lines++
-	}
-	if err == nil {
-		l.text = append(l.text, c)
-	}
-	return c, err
-}
-
-func (l *lineReader) generates() bool {
-	const word = "$GENERATE"
-	start, _ := l.r.Peek(len(word))
-	return strings.EqualFold(string(start), word)
-}
-
 type fileReader struct {
 	zone     Name
 	in       *lineReader
 	soa      *dns.SOA
-	owners   map[Name]*owner
+	names    []packedName // as they come, so a name may be there again
+	pack     packer
+	last     Name // that of the records in at, which are not in names yet
+	at       owner
 	problems []error
 }
 
@@ -134,7 +103,12 @@ func (f *fileReader) broken(err error) {
 	} else if f.in.problem != nil {
 		line++
 	}
-	f.problems = append(f.problems, E(Invalid, "read zone file", f.zone.Text()).In("line "+strconv.Itoa(line)).Because(why).From(err))
+	hint := ""
+	if strings.HasPrefix(why, "$INCLUDE ") {
+		why = "$INCLUDE is not taken: it would read a file of the server's machine"
+		hint = "put the text of that file in its place, or import what named-compilezone makes of all of it"
+	}
+	f.problems = append(f.problems, E(Invalid, "read zone file", f.zone.Text()).In("line "+strconv.Itoa(line)).Because(why).Hint(hint).From(err))
 }
 
 func (f *fileReader) record(rr dns.RR) {
@@ -156,6 +130,10 @@ func (f *fileReader) record(rr dns.RR) {
 		f.problem(line, name.Text()+" "+TypeName(rr.Header().Rrtype)+": "+noData, "")
 		return
 	}
+	if e := badEscape(text); e != "" {
+		f.problem(line, name.Text()+" "+TypeName(rr.Header().Rrtype)+": "+e+" is no octet", "")
+		return
+	}
 	set, err := NewRRset([]dns.RR{rr})
 	if err != nil {
 		f.problem(line, reasonOf(err), "")
@@ -165,12 +143,19 @@ func (f *fileReader) record(rr dns.RR) {
 		f.start(line, name, soa)
 		return
 	}
-	at := f.owners[name]
-	if at == nil {
-		at = &owner{line: line}
-		f.owners[name] = at
+	if name != f.last {
+		f.flush()
+		f.last, f.at.line = name, line
 	}
-	at.add(set)
+	f.at.add(set)
+}
+
+// flush packs the records that have come in a row for one name.
+func (f *fileReader) flush() {
+	if len(f.at.sets) > 0 {
+		f.names = append(f.names, packedName{f.last, f.pack.pack(f.at.sets), f.at.line})
+	}
+	f.last, f.at.sets = "", f.at.sets[:0]
 }
 
 func reasonOf(err error) string {
@@ -203,54 +188,84 @@ func (o *owner) add(set RRset) {
 	o.sets = append(o.sets, set)
 }
 
-func (o *owner) has(t uint16) (records int) {
-	set, _ := FindRRset(o.sets, t)
-	return len(set.Data)
-}
-
 // zoneFile is what was read, as far as it goes; it finds the problems that one
 // record does not show.
 func (f *fileReader) zoneFile(o ReadOptions) *ZoneFile {
-	out := &ZoneFile{Names: map[Name]*NameData{}}
+	f.flush()
+	out := &ZoneFile{order: o.Order}
+	if out.order == nil {
+		out.order = CompareNames
+	}
 	if f.soa != nil {
-		out.Records = 1
+		out.Records, out.Sets = 1, 1
 		out.Serial = f.soa.Serial
 		out.Zone = Zone{Name: f.zone, SOA: SOA{
 			MName: f.soa.Ns, RName: f.soa.Mbox, Refresh: f.soa.Refresh, Retry: f.soa.Retry,
 			Expire: f.soa.Expire, Minimum: f.soa.Minttl, TTL: f.soa.Hdr.Ttl,
 		}}
 	}
-	for name, at := range f.owners {
-		slices.SortFunc(at.sets, func(a, b RRset) int { return cmp.Compare(a.Type, b.Type) })
-		for i := range at.sets {
-			slices.SortFunc(at.sets[i].Data, bytes.Compare)
-			at.sets[i].Data = slices.CompactFunc(at.sets[i].Data, bytes.Equal)
-			out.Records += len(at.sets[i].Data)
+	ordered := func(a, b packedName) int { return cmp.Or(out.order(a.name, b.name), cmp.Compare(a.line, b.line)) }
+	if !slices.IsSortedFunc(f.names, ordered) {
+		slices.SortFunc(f.names, ordered)
+	}
+	out.names = f.names[:0]
+	for rest := f.names; len(rest) > 0; {
+		var at owner
+		var first packedName
+		first, at, rest = f.joined(rest)
+		out.Sets += len(at.sets)
+		for _, set := range at.sets {
+			out.Records += len(set.Data)
 		}
-		if name == f.zone {
+		f.checkOwner(first.name, at, o)
+		if first.name == f.zone {
 			out.Zone.Apex = at.sets
 		} else {
-			out.Names[name] = &NameData{RRsets: at.sets}
+			out.names = append(out.names, first)
 		}
 	}
-	f.checkOwners(o)
+	if ns, _ := FindRRset(out.Zone.Apex, dns.TypeNS); f.soa != nil && len(ns.Data) == 0 {
+		f.problem(0, "there is no NS record at the apex", "a zone has at least one name server")
+	}
 	return out
 }
 
-func (f *fileReader) checkOwners(o ReadOptions) {
-	for _, name := range slices.SortedFunc(maps.Keys(f.owners), func(a, b Name) int { return cmp.Compare(f.owners[a].line, f.owners[b].line) }) {
-		at := f.owners[name]
-		for _, set := range at.sets {
-			if set.Size() > MaxSetSize {
-				f.problem(at.line, name.Text()+" "+TypeName(set.Type)+": the record set does not fit a DNS message", "take records out")
-			}
-		}
-		if why := at.odd(name == f.zone); why != "" && (!o.Lenient || name == f.zone) && len(f.problems) < maxProblems {
-			f.problem(at.line, name.Text()+": "+why, "")
+// joined is all that was read of the first of names, which are in order.
+func (f *fileReader) joined(names []packedName) (packedName, owner, []packedName) {
+	first := names[0]
+	at := owner{sets: first.sets(), line: first.line}
+	n := 1
+	for ; n < len(names) && names[n].name == first.name; n++ {
+		for _, set := range names[n].sets() {
+			at.add(set)
 		}
 	}
-	if apex := f.owners[f.zone]; f.soa != nil && (apex == nil || apex.has(dns.TypeNS) == 0) {
-		f.problem(0, "there is no NS record at the apex", "a zone has at least one name server")
+	changed := n > 1
+	for i := range at.sets {
+		if data := at.sets[i].Data; len(data) > 1 {
+			slices.SortFunc(data, bytes.Compare)
+			at.sets[i].Data = slices.CompactFunc(data, bytes.Equal)
+			changed = true
+		}
+	}
+	if byType := func(a, b RRset) int { return cmp.Compare(a.Type, b.Type) }; !slices.IsSortedFunc(at.sets, byType) {
+		slices.SortFunc(at.sets, byType)
+		changed = true
+	}
+	if changed && first.name != f.zone {
+		first.data = f.pack.pack(at.sets)
+	}
+	return first, at, names[n:]
+}
+
+func (f *fileReader) checkOwner(name Name, at owner, o ReadOptions) {
+	for _, set := range at.sets {
+		if set.Size() > MaxSetSize {
+			f.problem(at.line, name.Text()+" "+TypeName(set.Type)+": the record set does not fit a DNS message", "take records out")
+		}
+	}
+	if why := Odd(at.sets, name == f.zone, name.IsWildcard()); why != "" && (!o.Lenient || name == f.zone) && len(f.problems) < maxProblems {
+		f.problem(at.line, name.Text()+": "+why, "")
 	}
 }
 
@@ -262,18 +277,24 @@ func BesideCNAME(sets []RRset) bool {
 	})
 }
 
-// odd says what a name server would not load, or "".
-func (o *owner) odd(apex bool) string {
+// Odd says what a name server would not load of the record sets of one name, or "".
+func Odd(sets []RRset, apex, wildcard bool) string {
+	has := func(t uint16) int {
+		set, _ := FindRRset(sets, t)
+		return len(set.Data)
+	}
 	switch {
-	case o.has(dns.TypeCNAME) > 0 && apex:
+	case has(dns.TypeNS) > 0 && wildcard:
+		return "a wildcard is delegated, which name servers disagree on (RFC 4592 section 4.2)"
+	case has(dns.TypeCNAME) > 0 && apex:
 		return "a CNAME stands beside the SOA (RFC 1034 section 3.6.2)"
-	case o.has(dns.TypeCNAME) > 1:
+	case has(dns.TypeCNAME) > 1:
 		return "there is more than one CNAME (RFC 2181 section 10.1)"
-	case o.has(dns.TypeCNAME) > 0 && BesideCNAME(o.sets):
+	case has(dns.TypeCNAME) > 0 && BesideCNAME(sets):
 		return "a CNAME stands beside other data (RFC 1034 section 3.6.2)"
-	case o.has(dns.TypeDNAME) > 1:
+	case has(dns.TypeDNAME) > 1:
 		return "there is more than one DNAME (RFC 6672 section 2.4)"
-	case o.has(dns.TypeDNAME) > 0 && o.has(dns.TypeNS) > 0 && !apex:
+	case has(dns.TypeDNAME) > 0 && has(dns.TypeNS) > 0 && !apex:
 		return "a DNAME stands beside a delegation (RFC 6672 section 2.3)"
 	}
 	return ""

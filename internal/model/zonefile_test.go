@@ -3,10 +3,13 @@ package model
 import (
 	"bytes"
 	"errors"
+	"iter"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -40,7 +43,7 @@ $ORIGIN sub.example.org.
 		t.Fatal(err)
 	}
 	soa := SOA{MName: "ns1.example.org.", RName: `host\.master.example.org.`, Refresh: 7200, Retry: 900, Expire: 1209600, Minimum: 600, TTL: 3600}
-	if f.Zone.Name != "example.org." || f.Serial != 2026 || f.Zone.SOA != soa || f.Records != 8 || len(f.Names) != 3 {
+	if f.Zone.Name != "example.org." || f.Serial != 2026 || f.Zone.SOA != soa || f.Records != 8 || f.Len() != 3 || f.Sets != 6 {
 		t.Errorf("got %+v", f)
 	}
 	if err := f.Zone.Check(); err != nil {
@@ -49,10 +52,10 @@ $ORIGIN sub.example.org.
 	if len(f.Zone.Apex) != 2 || f.Zone.Apex[0].Type != dns.TypeNS || f.Zone.Apex[1].Type != dns.TypeMX {
 		t.Errorf("the apex is %v", f.Zone.Apex)
 	}
-	if www := f.Names["www.example.org."].RRsets; len(www) != 1 || www[0].TTL != 30 || len(www[0].Data) != 2 {
+	if www := f.At("www.example.org."); len(www) != 1 || www[0].TTL != 30 || len(www[0].Data) != 2 {
 		t.Errorf("www is %v", www)
 	}
-	if f.Names["*.sub.example.org."] == nil {
+	if f.At("*.sub.example.org.") == nil {
 		t.Error("the last line is lost")
 	}
 }
@@ -68,7 +71,12 @@ func TestReadZoneFileRefuses(t *testing.T) {
 		{head + "\n\nwww A 192.0.2.1 junk\n", "line 7: garbage"},
 		{head + "www TXT \"open\n", "line 5: "},
 		{head + "www TXT ( open\n", "line 5: "},
-		{head + "$INCLUDE /etc/passwd\n", "line 5: $INCLUDE"},
+		{head + "$INCLUDE /etc/passwd\n", "line 5: $INCLUDE is not taken: it would read a file of the server's machine; put the text of that file in its place"},
+		{head + "$include other.zone sub\n", "line 5: $INCLUDE is not taken"},
+		{"\ufeff" + head, "line 1: the file begins with a byte order mark; save it as UTF-8 without one"},
+		{"\ufeff", "line 1: the file begins with a byte order mark"},
+		{"\xff\xfe@\x00", "line 1: the file is UTF-16; save it as UTF-8"},
+		{"\xfe\xff\x00@", "line 1: the file is UTF-16"},
 		{head + "$GENERATE 1-65535 $ A 192.0.2.1\n", "line 5: $GENERATE"},
 		{head + "\n$generate 1-65535 $ A 192.0.2.1\n", "line 6: $GENERATE"},
 		{head + "www.example.net. A 192.0.2.1\n", "line 5: the owner www.example.net is outside"},
@@ -151,38 +159,49 @@ func full(t *testing.T) (*Zone, map[Name]*NameData) {
 	return z, names
 }
 
+// inOrder is names as they are answered.
+func inOrder(names map[Name]*NameData) iter.Seq2[Owner, error] {
+	return Served(func(yield func(Owner, error) bool) {
+		for _, name := range slices.SortedFunc(maps.Keys(names), CompareNames) {
+			if !yield(Owner{Name: name, Data: names[name]}, nil) {
+				return
+			}
+		}
+	}, DefaultTTL, CompareNames)
+}
+
 // What is written is read again, and loads in BIND.
 func TestZoneFileRoundTrips(t *testing.T) {
 	z, names := full(t)
 	var out bytes.Buffer
-	if err := WriteZoneFile(&out, z, 4294967295, names); err != nil {
+	if err := WriteZoneFile(&out, z, 4294967295, inOrder(names)); err != nil {
 		t.Fatal(err)
 	}
 	f, err := ReadZoneFile(bytes.NewReader(out.Bytes()), "", ReadOptions{})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	if f.Serial != 4294967295 || f.Zone.SOA != z.SOA || len(f.Names) != len(names) {
-		t.Errorf("serial %d, SOA %+v, %d names; want %d", f.Serial, f.Zone.SOA, len(f.Names), len(names))
+	if f.Serial != 4294967295 || f.Zone.SOA != z.SOA || f.Len() != len(names) {
+		t.Errorf("serial %d, SOA %+v, %d names; want %d", f.Serial, f.Zone.SOA, f.Len(), len(names))
 	}
 	for name, data := range names {
 		want := data.Sets(DefaultTTL)
 		if name == "*.wild.example.org." {
 			want = Merge(want, names["wild.example.org."].WildcardSets(DefaultTTL)[0])
 		}
-		got := f.Names[name]
-		if got == nil || len(got.RRsets) != len(want) {
+		got := f.At(name)
+		if len(got) != len(want) {
 			t.Errorf("%s comes back as %v", name, got)
 			continue
 		}
 		for i := range want {
-			if !got.RRsets[i].Equal(want[i]) {
-				t.Errorf("%s comes back as %v, want %v", name, got.RRsets[i], want[i])
+			if !got[i].Equal(want[i]) {
+				t.Errorf("%s comes back as %v, want %v", name, got[i], want[i])
 			}
 		}
 	}
 	var again bytes.Buffer
-	if err := WriteZoneFile(&again, z, 4294967295, names); err != nil || !bytes.Equal(out.Bytes(), again.Bytes()) {
+	if err := WriteZoneFile(&again, z, 4294967295, inOrder(names)); err != nil || !bytes.Equal(out.Bytes(), again.Bytes()) {
 		t.Error("the same zone makes another file")
 	}
 	loadsInBIND(t, out.Bytes())
@@ -214,7 +233,13 @@ func FuzzReadZoneFile(f *testing.F) {
 			return
 		}
 		var out bytes.Buffer
-		if err := WriteZoneFile(&out, &file.Zone, file.Serial, file.Names); err != nil {
+		if err := WriteZoneFile(&out, &file.Zone, file.Serial, func(yield func(Owner, error) bool) {
+			for name, sets := range file.Names("") {
+				if !yield(Owner{Name: name, Sets: sets}, nil) {
+					return
+				}
+			}
+		}); err != nil {
 			t.Fatal(err)
 		}
 		again, err := ReadZoneFile(&out, "", ReadOptions{})

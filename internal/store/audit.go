@@ -1,32 +1,48 @@
 package store
 
 import (
+	"strconv"
 	"strings"
+	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"signpost/internal/model"
 )
 
-// auditPage is how many records are looked at in one read.
-const auditPage = 1000
+// The bounds of looking for audit records.
+const (
+	auditPage = 1000   // of one read
+	auditLook = 20_000 // of one call
+	// Spans of time that are read at once: the first, by which factor they grow and
+	// shrink, and the longest.
+	firstSpan   = time.Minute
+	spanFactor  = 8
+	longestSpan = 50 * 365 * 24 * time.Hour
+)
 
 // AuditRecords reads audit records that match, the newest first, at most limit,
-// starting with those older than the record with id before ("" for the newest).
-// It looks at no more than 100,000 records; more says where to go on, "" at the end.
-func (tx *Tx) AuditRecords(before string, limit int, match func(*model.AuditRecord) bool) (out []*model.AuditRecord, more string, err error) {
-	from, to := tx.s.keys.audits(), prefixEnd(tx.s.keys.audits())
+// starting with those older than the record with id before ("" for the newest), none from
+// before since. It looks at about 20,000 records at most; more says where to go on, "" at
+// the end.
+//
+// It reads span after span of time, each in the order of the keys: to give the newest of a
+// range first, etcd would read all of it, for each page anew.
+func (tx *Tx) AuditRecords(before string, since time.Time, limit int, match func(*model.AuditRecord) bool) (out []*model.AuditRecord, more string, err error) {
+	prefix := tx.s.keys.audits()
+	w := auditWindow{tx: tx, from: tx.s.keys.audit(firstAuditID(since)), to: prefixEnd(prefix), end: time.Now().Truncate(time.Millisecond), span: firstSpan}
 	if before != "" {
-		to = tx.s.keys.audit(before)
+		w.to, w.end = tx.s.keys.audit(before), auditTime(before)
 	}
-	for range 100 {
-		kvs, err := tx.list(from, to, auditPage, clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
+	for w.looked < auditLook {
+		kvs, last, err := w.next()
 		if err != nil {
 			return nil, "", err
 		}
-		for _, kv := range kvs {
-			id := strings.TrimPrefix(string(kv.Key), from)
-			rec, err := decodeAudit(id, kv.Value, kv.ModRevision)
+		for i := len(kvs) - 1; i >= 0; i-- {
+			id := strings.TrimPrefix(string(kvs[i].Key), prefix)
+			rec, err := decodeAudit(id, kvs[i].Value, kvs[i].ModRevision)
 			if err != nil || !match(rec) {
 				continue
 			}
@@ -34,10 +50,80 @@ func (tx *Tx) AuditRecords(before string, limit int, match func(*model.AuditReco
 				return out, id, nil
 			}
 		}
-		if len(kvs) < auditPage {
+		if last {
 			return out, "", nil
 		}
-		to = string(kvs[len(kvs)-1].Key)
 	}
-	return out, strings.TrimPrefix(to, from), nil
+	return out, strings.TrimPrefix(w.to, prefix), nil
+}
+
+// auditWindow goes back in time over [from, to).
+type auditWindow struct {
+	tx       *Tx
+	from, to string
+	end      time.Time // of to, as far as is known: how many records a span holds rests on it, and no more
+	span     time.Duration
+	looked   int
+}
+
+// next is the records of the span before to, the oldest first, and whether there are none
+// before them.
+func (w *auditWindow) next() (kvs []*mvccpb.KeyValue, last bool, err error) {
+	for {
+		at := w.end.Add(-w.span).Truncate(time.Millisecond) // before to: ids know no less
+		begin := w.tx.s.keys.audit(firstAuditID(at))        // a whole id: a list may go on there
+		if last = begin <= w.from; last {
+			begin = w.from
+		}
+		switch {
+		case w.to <= begin && last:
+			return nil, true, nil
+		case w.to <= begin: // to is the first that end could be
+			w.end = at
+			continue
+		}
+		if w.span < time.Millisecond { // so many in one that only their order is left
+			kvs, err := w.tx.list(begin, w.to, auditPage, clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
+			return w.reversed(kvs, begin, at), last && len(kvs) < auditPage, err
+		}
+		if kvs, err = w.tx.list(begin, w.to, auditPage); err != nil {
+			return nil, false, err
+		}
+		w.looked += len(kvs)
+		if len(kvs) == auditPage { // perhaps not all
+			w.span /= spanFactor
+			continue
+		}
+		w.to, w.end = begin, at
+		if len(kvs) < auditPage/spanFactor {
+			w.span = min(w.span*spanFactor, longestSpan)
+		}
+		return kvs, last, nil
+	}
+}
+
+// reversed takes a page that begins with the newest, and goes on before it.
+func (w *auditWindow) reversed(kvs []*mvccpb.KeyValue, begin string, at time.Time) []*mvccpb.KeyValue {
+	w.looked += len(kvs)
+	out := make([]*mvccpb.KeyValue, len(kvs))
+	for i, kv := range kvs {
+		out[len(kvs)-1-i] = kv
+	}
+	if len(kvs) == auditPage {
+		w.to = string(out[0].Key)
+		w.end = auditTime(strings.TrimPrefix(w.to, w.tx.s.keys.audits()))
+	} else {
+		w.to, w.end = begin, at
+	}
+	w.span = time.Millisecond
+	return out
+}
+
+// auditTime is the time in the id of an audit record; the zero time in what is none.
+func auditTime(id string) time.Time {
+	ms, err := strconv.ParseInt(id[:min(len(id), auditTimeLen)], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms + 1) // its end: others of the same millisecond are before it
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 
 // Schema is the newest schema of values that this binary reads and writes; the
 // history is in storepb/store.proto.
-const Schema = 1
+const Schema = 2
 
 var marshal = proto.MarshalOptions{Deterministic: true}
 
@@ -34,7 +33,11 @@ func decode(what string, raw []byte, m value) error {
 	if err := proto.Unmarshal(raw, m); err != nil {
 		return model.E(model.Internal, "read stored "+what, "").Because("the value is garbage").From(err)
 	}
-	if m.GetSchema() == 0 || m.GetSchema() > Schema {
+	return checkValueSchema(what, m.GetSchema())
+}
+
+func checkValueSchema(what string, schema uint32) error {
+	if schema == 0 || schema > Schema {
 		return model.E(model.Internal, "read stored "+what, "").Because("the value is of a schema that this version does not know").Hint("upgrade this binary")
 	}
 	return nil
@@ -91,49 +94,46 @@ func decodeZone(name model.Name, raw []byte, rev int64) (*model.Zone, error) {
 	return z, nil
 }
 
-func encodeName(n *model.NameData) []byte {
-	p := &storepb.Name{Schema: 1, Rrsets: encodeRRsets(n.RRsets)}
-	if h := n.Host; h != nil {
-		p.Host = &storepb.Host{Ttl: h.TTL, Wildcard: h.Wildcard}
-		for _, e := range h.Endpoints {
-			pe := &storepb.Endpoint{Id: e.ID, Generation: e.Generation}
-			for _, a := range e.Addresses {
-				pe.Addresses = append(pe.Addresses, a.AsSlice())
-			}
-			p.Host.Endpoints = append(p.Host.Endpoints, pe)
-		}
-	}
-	return encode(p)
+func decodeName(raw []byte, rev int64) (*model.NameData, error) {
+	return new(nameReader).decode(raw, rev)
 }
 
-func decodeName(raw []byte, rev int64) (*model.NameData, error) {
+// decode reads the value of a name. What it gives shares the memory of raw.
+func (r *nameReader) decode(raw []byte, rev int64) (*model.NameData, error) {
+	n, schema, ok := r.name(raw)
+	if !ok {
+		var err error
+		if n, err = unmarshalName(raw); err != nil {
+			return nil, err
+		}
+	} else if err := checkValueSchema("name", schema); err != nil {
+		return nil, err
+	}
+	n.ModRevision = rev
+	if err := checkRRsets(n.RRsets); err != nil {
+		return nil, err
+	}
+	if n.Host != nil {
+		if err := checkHost(n.Host); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// unmarshalName reads what nameReader does not.
+func unmarshalName(raw []byte) (*model.NameData, error) {
 	var p storepb.Name
 	if err := decode("name", raw, &p); err != nil {
 		return nil, err
 	}
-	n := &model.NameData{ModRevision: rev}
+	n := &model.NameData{Withdrawn: p.Withdrawn}
 	var err error
-	if n.RRsets, err = decodeRRsets(p.Rrsets); err != nil {
+	if n.RRsets, err = rrsetsOf(p.Rrsets); err != nil {
 		return nil, err
 	}
-	if h := p.Host; h != nil {
-		if h.Ttl > model.MaxTTL {
-			return nil, model.E(model.Internal, "read stored name", "").Because("the host's TTL is out of range")
-		}
-		n.Host = &model.Host{TTL: h.Ttl, Wildcard: h.Wildcard}
-		for _, e := range h.Endpoints {
-			me := model.Endpoint{ID: e.Id, Generation: e.Generation}
-			for _, b := range e.Addresses {
-				a, ok := netip.AddrFromSlice(b)
-				if !ok || a.Is4In6() {
-					return nil, model.E(model.Internal, "read stored name", "").Because("an address is not an IPv4 or IPv6 one in 4 or 16 octets")
-				}
-				me.Addresses = append(me.Addresses, a)
-			}
-			n.Host.Endpoints = append(n.Host.Endpoints, me)
-		}
-	}
-	return n, nil
+	n.Host, err = hostOf(p.Host)
+	return n, err
 }
 
 func encodeRRsets(sets []model.RRset) []*storepb.RRset {
@@ -145,27 +145,55 @@ func encodeRRsets(sets []model.RRset) []*storepb.RRset {
 }
 
 func decodeRRsets(in []*storepb.RRset) ([]model.RRset, error) {
+	out, err := rrsetsOf(in)
+	if err == nil {
+		err = checkRRsets(out)
+	}
+	return out, err
+}
+
+func rrsetsOf(in []*storepb.RRset) ([]model.RRset, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
 	out := make([]model.RRset, len(in))
 	for i, p := range in {
-		if p.Type > 0xffff || i > 0 && p.Type <= in[i-1].Type {
-			return nil, model.E(model.Internal, "read stored record sets", "").Because("the types are out of range or order")
+		if p.Type > 0xffff {
+			return nil, errTypes()
 		}
 		out[i] = model.RRset{Type: uint16(p.Type), TTL: p.Ttl, Data: p.Rdata}
-		if err := out[i].Check(); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
 }
 
+func checkRRsets(sets []model.RRset) error {
+	for i, s := range sets {
+		if i > 0 && s.Type <= sets[i-1].Type {
+			return errTypes()
+		}
+		if err := s.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func errTypes() error {
+	return model.E(model.Internal, "read stored record sets", "").Because("the types are out of range or order")
+}
+
 func encodeHostControl(h *model.HostControl) []byte {
-	return encode(&storepb.HostControl{
+	p := &storepb.HostControl{
 		Schema: 1, Owner: h.Owner, Comment: h.Comment, SecretSha256: h.SecretHash, CreateTime: seconds(h.CreateTime),
-		UpdateTime4: seconds(h.UpdateTime4), UpdateTime6: seconds(h.UpdateTime6),
-	})
+		UpdateTime4: seconds(h.UpdateTime4), UpdateTime6: seconds(h.UpdateTime6), Editors: texts(h.Editors), Offer: encodeOffer(h.Offer),
+		Blocked: encodeWithdrawal(h.Blocked), Disabled: encodeWithdrawal(h.Disabled), Lapsed: encodeWithdrawal(h.Lapsed), RefreshTime: seconds(h.RefreshTime),
+		Grants: encodeGrants(h.Grants),
+	}
+	for _, e := range h.Secrets {
+		p.Schema = 2 // who does not know of them would write the value back without them
+		p.EndpointSecrets = append(p.EndpointSecrets, &storepb.EndpointSecret{Id: e.ID, Sha256: e.Hash, CreateTime: seconds(e.CreateTime)})
+	}
+	return encode(p)
 }
 
 func decodeHostControl(raw []byte, rev int64) (*model.HostControl, error) {
@@ -173,28 +201,31 @@ func decodeHostControl(raw []byte, rev int64) (*model.HostControl, error) {
 	if err := decode("host", raw, &p); err != nil {
 		return nil, err
 	}
-	return &model.HostControl{
+	h := &model.HostControl{
 		Owner: p.Owner, Comment: p.Comment, SecretHash: slices.Clone(p.SecretSha256), CreateTime: fromSeconds(p.CreateTime),
 		UpdateTime4: fromSeconds(p.UpdateTime4), UpdateTime6: fromSeconds(p.UpdateTime6), ModRevision: rev,
-	}, nil
+		Editors: principals(p.Editors), Offer: decodeOffer(p.Offer),
+		Blocked: decodeWithdrawal(p.Blocked), Disabled: decodeWithdrawal(p.Disabled), Lapsed: decodeWithdrawal(p.Lapsed), RefreshTime: fromSeconds(p.RefreshTime),
+		Grants: decodeGrants(p.Grants),
+	}
+	for _, e := range p.EndpointSecrets {
+		h.Secrets = append(h.Secrets, model.EndpointSecret{ID: e.Id, Hash: e.Sha256, CreateTime: fromSeconds(e.CreateTime)})
+	}
+	return h, nil
 }
 
-func encodeToken(t *model.Token) []byte {
-	return encode(&storepb.Token{Schema: 1, Id: t.ID, Admin: t.Admin, CreateTime: seconds(t.CreateTime)})
-}
-
-func decodeToken(raw []byte, rev int64) (*model.Token, error) {
-	var p storepb.Token
-	if err := decode("token", raw, &p); err != nil {
+func decodeImport(raw []byte) (*model.Import, error) {
+	var p storepb.Import
+	if err := decode("claim of an import", raw, &p); err != nil {
 		return nil, err
 	}
-	return &model.Token{ID: p.Id, Admin: p.Admin, CreateTime: fromSeconds(p.CreateTime), ModRevision: rev}, nil
+	return &model.Import{Generation: p.Generation, Principal: p.Principal, StartTime: fromSeconds(p.StartTime), Closed: p.Closed}, nil
 }
 
 func encodeAudit(a *model.AuditRecord) []byte {
 	return encode(&storepb.AuditRecord{
 		Schema: 1, TimeMs: a.Time.UnixMilli(), Principal: a.Principal, Source: a.Source, RequestId: a.RequestID,
-		Action: a.Action, Zone: string(a.Zone), Name: string(a.Name), Detail: a.Detail, Before: a.Before, After: a.After,
+		Action: a.Action, Zone: string(a.Zone), Name: string(a.Name), Detail: a.Detail, Before: a.Before, After: a.After, Owner: a.Owner,
 	})
 }
 
@@ -206,6 +237,6 @@ func decodeAudit(id string, raw []byte, rev int64) (*model.AuditRecord, error) {
 	return &model.AuditRecord{
 		ID: id, Time: time.UnixMilli(p.TimeMs).UTC(), Revision: rev, Principal: p.Principal, Source: p.Source,
 		RequestID: p.RequestId, Action: p.Action, Zone: model.Name(p.Zone), Name: model.Name(p.Name),
-		Detail: p.Detail, Before: p.Before, After: p.After,
+		Detail: p.Detail, Before: p.Before, After: p.After, Owner: p.Owner,
 	}, nil
 }

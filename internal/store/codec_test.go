@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/miekg/dns"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"signpost/internal/model"
@@ -70,7 +71,7 @@ func same(t *rapid.T, want, got any, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 		t.Fatal(d)
 	}
 }
@@ -92,11 +93,9 @@ func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
 		got, err := decodeZone(exampleOrg, encodeZone(z), rev)
 		same(t, z, got, err)
 
-		n := &model.NameData{RRsets: recordSets(t), ModRevision: rev}
+		n := &model.NameData{RRsets: recordSets(t), Withdrawn: rapid.Bool().Draw(t, "withdrawn"), ModRevision: rev}
 		if rapid.Bool().Draw(t, "host") {
-			n.Host = &model.Host{TTL: ttl.Draw(t, "host ttl"), Wildcard: rapid.Bool().Draw(t, "wildcard"), Endpoints: []model.Endpoint{
-				{ID: model.MainEndpoint, Generation: u64.Draw(t, "endpoint"), Addresses: rapid.SliceOfN(anAddress(), 0, 3).Draw(t, "addresses")},
-			}}
+			n.Host = aHost(t)
 		}
 		gotName, err := decodeName(encodeName(n), rev)
 		same(t, n, gotName, err)
@@ -104,11 +103,42 @@ func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
 		h := &model.HostControl{
 			Owner: text.Draw(t, "owner"), Comment: text.Draw(t, "comment"), SecretHash: rapid.SliceOf(rapid.Byte()).Draw(t, "hash"),
 			CreateTime: aTime().Draw(t, "created"), UpdateTime4: aTime().Draw(t, "update 4"), UpdateTime6: aTime().Draw(t, "update 6"), ModRevision: rev,
+			RefreshTime: aTime().Draw(t, "refresh"),
+		}
+		for _, w := range []**model.Withdrawal{&h.Blocked, &h.Disabled, &h.Lapsed} {
+			if rapid.Bool().Draw(t, "withdrawn") {
+				*w = &model.Withdrawal{Reason: text.Draw(t, "reason"), Time: aTime().Draw(t, "since")}
+			}
+		}
+		for _, id := range []string{"a", "b"}[:rapid.IntRange(0, 2).Draw(t, "secrets")] {
+			h.Secrets = append(h.Secrets, model.EndpointSecret{ID: id, Hash: []byte(text.Draw(t, "hash")), CreateTime: aTime().Draw(t, "made")})
+		}
+		if rapid.Bool().Draw(t, "granted") {
+			h.Grants = model.Grants{{What: text.Draw(t, "grant"), Token: rapid.SliceOfN(rapid.Byte(), 1, 32).Draw(t, "maker")}}
 		}
 		gotHost, err := decodeHostControl(encodeHostControl(h), rev)
 		same(t, h, gotHost, err)
 
-		k := &model.Token{ID: text.Draw(t, "id"), Admin: rapid.Bool().Draw(t, "admin"), CreateTime: aTime().Draw(t, "created"), ModRevision: rev}
+		kept := &model.KeptName{Owner: text.Draw(t, "former owner"), ExpireTime: aTime().Draw(t, "until")}
+		gotKept, err := decodeKept(encodeKept(kept))
+		same(t, kept, gotKept, err)
+
+		k := &model.Token{
+			ID: text.Draw(t, "id"), Admin: rapid.Bool().Draw(t, "admin"), CreateTime: aTime().Draw(t, "created"), ModRevision: rev,
+			Owner: model.PrincipalName(text.Draw(t, "owner")), Comment: text.Draw(t, "comment"),
+			ExpireTime: aTime().Draw(t, "expires"), RevokeTime: aTime().Draw(t, "revoked"),
+			Limits: model.TokenLimits{
+				Zone: aName().Draw(t, "zone"), Host: model.NamePattern(text.Draw(t, "host")),
+				Types:   rapid.SliceOfN(rapid.Uint16Range(1, 0xffff), 0, 3).Draw(t, "types"),
+				Actions: rapid.SliceOfN(text, 0, 3).Draw(t, "actions"),
+			},
+		}
+		for _, a := range rapid.SliceOfN(anAddress(), 0, 3).Draw(t, "sources") {
+			k.Limits.Sources = append(k.Limits.Sources, netip.PrefixFrom(a, a.BitLen()/2).Masked())
+		}
+		if rapid.Bool().Draw(t, "made by a token") {
+			k.Parent = []byte(text.Draw(t, "parent") + "x")
+		}
 		gotToken, err := decodeToken(encodeToken(k), rev)
 		same(t, k, gotToken, err)
 
@@ -163,6 +193,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodeName(addressed("192.0.2.1", 1)))
 	f.Add(encode(&storepb.Zone{Schema: 1, Soa: &storepb.Soa{Mname: "a.", Rname: "b."}, Apex: []*storepb.RRset{{Type: 2, Rdata: [][]byte{{0}}}}}))
 	f.Add([]byte("garbage"))
+	f.Add(encodeName(&model.NameData{Host: ofEndpoints}))
+	f.Add(encodeCheck(&model.Check{Kind: model.CheckHTTPS, Path: "/", Statuses: []model.Statuses{{From: 200, To: 299}}, ServerName: "h", Interval: 10e9}))
+	f.Add(encodeCheck(&model.Check{Kind: model.CheckDNS, Query: `a\.b.example.org.`, QueryType: 1, Sites: []string{"amsterdam"}}))
+	f.Add(encodeWord(&model.Word{Say: model.SayDrain, Marker: "1", Reason: "r"}))
+	f.Add(encodeVote(&model.Vote{Generation: 1, Term: 2, Verdict: model.Down, Reason: model.Refused}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if z, err := decodeZone(exampleOrg, raw, 1); err == nil {
 			if again, err := decodeZone(exampleOrg, encodeZone(z), 1); err != nil || !cmp.Equal(z, again, cmpopts.EquateEmpty()) {
@@ -174,8 +209,98 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("%+v is written and not read: %v", n, err)
 			}
 		}
+		for kind := model.CheckerKey; kind <= model.BeatKey; kind++ {
+			if c := decodeChange(model.Key{Kind: kind}, 1, raw); c.Check != nil {
+				if again, err := decodeCheck(encodeCheck(c.Check), 1); err != nil || !cmp.Equal(c.Check, again, cmpopts.EquateEmpty()) {
+					t.Errorf("%+v is written and read as %+v, %v", c.Check, again, err)
+				}
+			}
+		}
 		decodeHostControl(raw, 1)
 		decodeToken(raw, 1)
 		decodeAudit("x", raw, 1)
 	})
+}
+
+// nameReader says of a value just what proto.Unmarshal does, or nothing.
+func FuzzNameReader(f *testing.F) {
+	f.Add(encodeName(addressed("192.0.2.1", 1)))
+	f.Add(encodeName(&model.NameData{Host: &model.Host{TTL: 5, Wildcard: true, Endpoints: []model.Endpoint{{ID: "main", Generation: 1 << 60}, {ID: "other"}}}}))
+	f.Add(encodeName(&model.NameData{Withdrawn: true}))
+	f.Add(encodeName(&model.NameData{Host: ofEndpoints}))
+	f.Add(encode(&storepb.Name{Schema: 2, Host: &storepb.Host{Policy: 1 << 31, CheckSites: []string{"", "a"}, Endpoints: []*storepb.Endpoint{{Weight: -1 << 31, Priority: 1 << 31}}}}))
+	f.Add([]byte("\x12\x09\x1a\x07\x22\x02\xff\xfe\x22\x01a"))                        // a site that is no UTF-8, a site twice
+	f.Add([]byte("\x12\x0e\x1a\x0c\x30\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x0a")) // a large weight
+	set := &storepb.RRset{Type: 1, Ttl: 60, Rdata: [][]byte{{192, 0, 2, 1}, {192, 0, 2, 2}}}
+	more := &storepb.RRset{Type: 1 << 16, Rdata: [][]byte{{}}}
+	f.Add(encode(&storepb.Name{Schema: 1, Rrsets: []*storepb.RRset{set, more, {}}, Host: &storepb.Host{}}))
+	f.Add([]byte("\x12\x00\x12\x00\x78\x01\x78\xff\xff\xff\xff\xff\x01"))             // a host twice, a schema twice
+	f.Add([]byte("\x0a\x02\x0b\x0c\x0a\x05\x08\x81\x80\x80\x10\x7d\x01\x02\x03\x04")) // groups, large numbers, other wire types
+	f.Fuzz(func(t *testing.T, raw []byte) { readsAsProto(t, raw) })
+}
+
+// readsAsProto reports whether nameReader reads raw at all.
+func readsAsProto(t interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}, raw []byte) (read bool) {
+	t.Helper()
+	for _, r := range []*nameReader{{}, {slab: 8}} {
+		for range 3 { // what a reader gave before stays as it was
+			got, schema, ok := r.name(raw)
+			if !ok {
+				continue
+			}
+			var p storepb.Name
+			if err := proto.Unmarshal(raw, &p); err != nil || p.Schema != schema {
+				t.Fatalf("schema %d, want %d; %v", schema, p.Schema, err)
+			}
+			p.Schema = 1
+			want, err := unmarshalName(encode(&p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
+				t.Fatal(d)
+			}
+			read = true
+		}
+	}
+	return read
+}
+
+// Whatever becomes of a value of any host: a few octets of it changed, taken out or put in.
+func TestAnyHostIsReadAsProtoReadsIt(t *testing.T) {
+	read, all := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		raw := encodeName(&model.NameData{RRsets: recordSets(t), Host: aHost(t)})
+		if !readsAsProto(t, raw) {
+			t.Fatal("what we write is not read by hand")
+		}
+		for range 50 {
+			some := slices.Clone(raw)
+			for range rapid.IntRange(1, 3).Draw(t, "changes") {
+				at := rapid.IntRange(0, len(some)-1).Draw(t, "at")
+				b := rapid.SampledFrom([]byte{0, 1, 2, 8, 0x0a, 0x12, 0x22, 0x30, 0x7f, 0x80, 0xff}).Draw(t, "octet")
+				switch rapid.IntRange(0, 2).Draw(t, "how") {
+				case 0:
+					some[at] = b
+				case 1:
+					some = slices.Insert(some, at, b)
+				default:
+					if some = slices.Delete(some, at, at+1); len(some) == 0 {
+						some = []byte{b}
+					}
+				}
+			}
+			if all++; readsAsProto(t, some) {
+				read++
+			}
+		}
+	})
+	t.Logf("%d of %d read", read, all)
+	if read < all/20 {
+		t.Errorf("only %d of %d were read by hand", read, all)
+	}
 }

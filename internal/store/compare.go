@@ -7,7 +7,6 @@ import (
 	"iter"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"signpost/internal/model"
 )
@@ -31,8 +30,11 @@ func (f *follower) compare(ctx context.Context, rev int64, with func(iter.Seq2[m
 // keysAt reads the keys of a revision without their values.
 func (f *follower) keysAt(ctx context.Context, rev int64) iter.Seq2[model.Change, error] {
 	return func(yield func(model.Change, error) bool) {
-		for from := f.s.keys.dns(); from != ""; {
-			p := f.page(ctx, from, rev, clientv3.WithKeysOnly())
+		pages := f.pages(f.spans[0], rev)
+		pages.keysOnly = true
+		defer pages.close()
+		for last := false; !last; {
+			p := pages.next(ctx)
 			if p.err != nil {
 				yield(model.Change{}, p.err)
 				return
@@ -43,7 +45,7 @@ func (f *follower) keysAt(ctx context.Context, rev int64) iter.Seq2[model.Change
 					return
 				}
 			}
-			from = p.next
+			last = p.last
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/btree"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -18,9 +17,12 @@ import (
 // etcd again and again; what is decided on it is compared when it is committed, and
 // what is only answered waits until it has caught up (catchUp).
 type kept struct {
-	s *Store
+	s       *Store
+	backlog int64 // octets of changes that may wait while the whole is read
 	// now is what there is, nil while it is not known. A *world never changes.
-	now atomic.Pointer[world]
+	now     atomic.Pointer[world]
+	touched touches
+	past    past
 
 	mu      sync.Mutex
 	moved   chan struct{} // closed and made anew whenever now moves
@@ -34,49 +36,38 @@ type kept struct {
 type world struct {
 	rev     int64
 	cluster uint64
-	keys    *btree.BTreeG[keptKey]
+	keys    *keptKeys
 }
 
-type keptKey struct {
-	key, value string
-	create     int64
-	mod        int64
-}
-
-func (k keptKey) kv() *mvccpb.KeyValue {
-	return &mvccpb.KeyValue{Key: []byte(k.key), Value: []byte(k.value), CreateRevision: k.create, ModRevision: k.mod}
-}
-
-func keptOf(kv *mvccpb.KeyValue) keptKey {
-	return keptKey{key: string(kv.Key), value: string(kv.Value), create: kv.CreateRevision, mod: kv.ModRevision}
-}
-
-func newWorld(rev int64, cluster uint64) *world {
-	return &world{rev, cluster, btree.NewG(32, func(a, b keptKey) bool { return a.key < b.key })}
+func newWorld(k keys, rev int64, cluster uint64) *world {
+	return &world{rev, cluster, newKeptKeys(k.root)}
 }
 
 // span is what is kept: v1/check/, v1/ctl/ and v1/dns/, which stand together.
-func (k *kept) span() (from, to string) { return k.s.keys.root + "check/", prefixEnd(k.s.keys.dns()) }
+func (k *kept) span() (from, to string) { return k.s.keys.root + keptFrom, k.s.keys.root + keptTo }
+
+const keptFrom, keptTo = "check/", "dns0" // the first after "dns/…"
+
+// longestKept is the length that a keptKey has room for; no key of ours is near it.
+const longestKept = 0xffff
 
 // holds reports whether a key is kept. The results of calls are not: there are many,
-// they are looked for once, and each is as large as an answer.
+// they are looked for once, and each is as large as an answer. Neither are the lists of
+// what people have, which are looked at when those are to change, and when hosts' secrets
+// were last used, which is only shown.
 func (k *kept) holds(key string) bool {
-	from, to := k.span()
-	return key >= from && key < to && !strings.HasPrefix(key, k.s.keys.requests())
+	rest, ours := strings.CutPrefix(key, k.s.keys.root)
+	return ours && rest >= keptFrom && rest < keptTo && len(key) <= longestKept &&
+		!strings.HasPrefix(rest, requestsUnder) && !strings.HasPrefix(rest, holdingsUnder) && !strings.HasPrefix(rest, hostUsesUnder)
 }
 
-func (w *world) find(key string) *mvccpb.KeyValue {
-	if k, ok := w.keys.Get(keptKey{key: key}); ok {
-		return k.kv()
-	}
-	return nil
-}
+func (w *world) find(key string) held { return w.keys.find(key) }
 
 // list gives up to limit keys of [from, to); 0: all.
 func (w *world) list(from, to string, limit int64) []*mvccpb.KeyValue {
 	var out []*mvccpb.KeyValue
-	w.keys.AscendRange(keptKey{key: from}, keptKey{key: to}, func(k keptKey) bool {
-		out = append(out, k.kv())
+	w.keys.between(from, to, func(kv *mvccpb.KeyValue) bool {
+		out = append(out, kv)
 		return limit == 0 || int64(len(out)) < limit
 	})
 	return out
@@ -84,7 +75,7 @@ func (w *world) list(from, to string, limit int64) []*mvccpb.KeyValue {
 
 // publish makes w what is known.
 func (k *kept) publish(w *world) {
-	k.now.Store(w)
+	k.set(w)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	close(k.moved)
@@ -117,6 +108,16 @@ func (k *kept) catchUp(ctx context.Context) (*world, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, catchUpWithin, errSilent)
 	defer cancel()
+	w, err := k.reach(ctx, rev)
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		k.doubt() // etcd answers, the watch does not
+	}
+	return w, nil
+}
+
+// reach is the state when it has come to a revision; nil when there is none at hand.
+// Errors: that of ctx, which ended first.
+func (k *kept) reach(ctx context.Context, rev int64) (*world, error) {
 	soon := time.NewTicker(askEvery)
 	defer soon.Stop()
 	for {
@@ -132,10 +133,7 @@ func (k *kept) catchUp(ctx context.Context) (*world, error) {
 		case <-soon.C:
 			k.askProgress()
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), errSilent) {
-				k.doubt() // etcd answers, the watch does not
-			}
-			return nil, nil
+			return nil, ctx.Err()
 		}
 	}
 }
@@ -188,9 +186,10 @@ func (k *kept) askLocked() {
 	go func() {
 		ctx, cancel := context.WithTimeout(k.s.client.Ctx(), callTimeout)
 		defer cancel()
-		resp, err := k.s.client.Get(ctx, k.s.keys.revAll(), clientv3.WithKeysOnly())
+		// The first tries are short: a member that is cut off from the others never answers.
+		resp, err := k.s.get(ctx, callTimeout/4, k.s.keys.revAll(), clientv3.WithKeysOnly())
 		if err != nil {
-			q.err = translate(err, "read state", "")
+			q.err = err
 		} else {
 			q.rev, q.id = resp.Header.Revision, resp.Header.ClusterId
 		}

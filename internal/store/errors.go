@@ -70,6 +70,10 @@ func translate(err error, op, subject string) error {
 	return model.E(m.kind, op, subject).Because(m.reason).Hint(m.hint).From(err)
 }
 
+// Refused reports whether err comes from etcd's not giving us the rights: a matter for
+// whoever runs it, and not one of trying again.
+func Refused(err error) bool { return err != nil && meaningOf(err) == noRights }
+
 // unknownOutcome is translate for a commit: an error that etcd itself has not sent
 // may have come after the change was made, so it is Unavailable whatever it says.
 func unknownOutcome(err error) error {

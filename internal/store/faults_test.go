@@ -1,12 +1,17 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"signpost/internal/store/localetcd"
 )
 
 // A deletion that is compacted away while nobody looks must not live on.
@@ -45,7 +50,9 @@ func TestCompactionWhileTheWholeIsRead(t *testing.T) {
 			}
 		}
 	}
-	followWith(t, s, quick, r)
+	paged := quick
+	paged.PageSize = 3 // a stream would have brought all by then
+	followWith(t, s, paged, r)
 	r.awaitTrouble(TroubleRead)
 	r.awaitLoads(1)
 	r.sameAs(s)
@@ -110,7 +117,7 @@ func TestOutageEndsThePause(t *testing.T) {
 	e, direct := etcdAndStore(t)
 	line := newProxy(t, e.Addr())
 	schema := func(v string) { commit(t, direct, clientv3.OpPut(direct.keys.schema(), v)) }
-	schema("2")
+	schema(strconv.Itoa(Schema + 1))
 	o := quick
 	o.BackoffMin, o.BackoffMax = time.Hour, time.Hour
 	r, _ := follow(t, openOn(t, line.endpoint()), o)
@@ -182,17 +189,7 @@ func TestReplicaNeedsToReadOnlyDNS(t *testing.T) {
 	if _, err := s.client.Put(t.Context(), s.keys.masterKey(), "secret"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, c := t.Context(), s.client
-	_, err1 := c.RoleAdd(ctx, "dns")
-	_, err2 := c.RoleGrantPermission(ctx, "dns", s.keys.dns(), prefixEnd(s.keys.dns()), clientv3.PermissionType(clientv3.PermRead))
-	_, err3 := c.UserAdd(ctx, "replica", "pass")
-	_, err4 := c.UserGrantRole(ctx, "replica", "dns")
-	_, err5 := c.UserAdd(ctx, "root", "root")
-	_, err6 := c.UserGrantRole(ctx, "root", "root")
-	_, err7 := c.AuthEnable(ctx)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
-		t.Fatal(err)
-	}
+	addUsers(t, s)
 	e.Stop()
 	replica, err := Open(Config{Endpoints: []string{e.Endpoint()}, User: "replica", Password: "pass"})
 	if err != nil {
@@ -214,5 +211,74 @@ func TestReplicaNeedsToReadOnlyDNS(t *testing.T) {
 	r.sameAs(replica)
 	if _, err := replica.client.Get(t.Context(), s.keys.masterKey()); meaningOf(err) != noRights {
 		t.Errorf("reading the master key: %v, want it refused", err)
+	}
+}
+
+// addUsers makes a user that may read v1/dns/ and nothing else, and root, and has etcd
+// ask who comes.
+func addUsers(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, c := t.Context(), s.client
+	_, err1 := c.RoleAdd(ctx, "dns")
+	_, err2 := c.RoleGrantPermission(ctx, "dns", s.keys.dns(), prefixEnd(s.keys.dns()), clientv3.PermissionType(clientv3.PermRead))
+	_, err3 := c.UserAdd(ctx, "replica", "pass")
+	_, err4 := c.UserGrantRole(ctx, "replica", "dns")
+	_, err5 := c.UserAdd(ctx, "root", "root")
+	_, err6 := c.UserGrantRole(ctx, "root", "root")
+	_, err7 := c.AuthEnable(ctx)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// etcd forgets a token that is not used for a while, as in an outage; whoever follows
+// gets a new one, for reading and for a watch.
+func TestATokenThatHasExpiredIsRenewed(t *testing.T) {
+	t.Parallel() // it waits for time limits
+	e, err := localetcd.Start(localetcd.Options{UnsafeNoFsync: true, TokenTTL: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	direct := openOn(t, e.Endpoint())
+	createZone(t, direct, exampleOrg)
+	addUsers(t, direct)
+	line := newProxy(t, e.Addr())
+	open := func(user, password, endpoint string) *Store {
+		t.Helper()
+		s, err := Open(Config{Endpoints: []string{endpoint}, User: user, Password: password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	root, copier, replica := open("root", "root", e.Endpoint()), open("root", "root", line.endpoint()), open("replica", "pass", line.endpoint())
+	ctx, cancel := context.WithCancel(t.Context())
+	var copying sync.WaitGroup
+	copying.Go(func() { _ = copier.KeepCopy(ctx) })
+	t.Cleanup(copying.Wait)
+	t.Cleanup(cancel)
+	untilCopied(t, copier)
+	o := quick
+	o.ProbeEvery = 4 * time.Second
+	r, _ := follow(t, replica, o)
+	r.awaitLoads(1)
+	for i := range 2 {
+		n := len(r.now().confirms)
+		r.await("a probe with a token that is too old", func() bool { return len(r.confirms) > n+1 })
+		last := commit(t, root, putName(root, i))
+		r.awaitRevision(last)
+		if w, err := copier.caughtUp(t.Context()); err != nil || w == nil || w.rev < last {
+			t.Errorf("the copy: %v, %v", w, err)
+		}
+		line.set(false, true)
+		line.set(false, false)
+		r.awaitRevision(commit(t, root, putName(root, 10+i))) // on a new watch
+		untilCopied(t, copier)
+	}
+	r.sameAs(root)
+	if now := r.now(); now.loads != 1 || slices.Contains(now.troubles, TroubleProbe) {
+		t.Errorf("%d loads, troubles %v", now.loads, now.troubles)
 	}
 }

@@ -58,7 +58,8 @@ type FollowOptions struct {
 	ProbeEvery             time.Duration // 0: 2 s
 	RereadEvery            time.Duration // 0: 1 h; the actual time is up to a quarter off
 	BackoffMin, BackoffMax time.Duration // 0: 1 s, 30 s
-	PageSize               int64         // 0: 10,000 keys
+	PageSize               int64         // keys that are asked for at a time; 0: all, in a stream
+	Backlog                int64         // 0: 64 MiB; of changes that wait for a slow sink
 }
 
 func (o FollowOptions) withDefaults() FollowOptions {
@@ -71,8 +72,8 @@ func (o FollowOptions) withDefaults() FollowOptions {
 	def(&o.RereadEvery, time.Hour)
 	def(&o.BackoffMin, time.Second)
 	def(&o.BackoffMax, 30*time.Second)
-	if o.PageSize == 0 {
-		o.PageSize = 10_000
+	if o.Backlog == 0 {
+		o.Backlog = 64 << 20
 	}
 	return o
 }
@@ -83,13 +84,20 @@ const readTimeout = 3 * time.Second
 // Follow gives sink the whole state and then every revision, once and in order,
 // until ctx is done; it returns ctx's error only. After any gap and on any doubt -
 // compaction, a restored backup, a watch that stays silent though etcd has news - it
-// gives the whole again. Once an hour it compares the keys and their mod revisions
+// gives the whole again. A revision of a restored etcd is never given on top of what
+// was before the restore, unless that lost only what was changed without a mark. Once an hour it compares the keys and their mod revisions
 // with what a Comparer holds; any other sink is given the whole again.
 //
 // It reads the whole instead of repairing: a wrong name served for an hour costs
 // more than one large read. Only keys under v1/dns/ are read.
 func (s *Store) Follow(ctx context.Context, sink Sink, o FollowOptions) error {
-	f := &follower{s: s, sink: sink, o: o.withDefaults(), revs: []byte(s.keys.revs())}
+	return s.follow(ctx, sink, o)
+}
+
+// follow also follows the keys of further spans.
+func (s *Store) follow(ctx context.Context, sink Sink, o FollowOptions, beside ...span) error {
+	f := &follower{s: s, sink: sink, o: o.withDefaults(), revs: []byte(s.keys.revs()), spans: append([]span{under(s.keys.dns())}, beside...)}
+	f.came = make([]int64, len(f.spans))
 	for {
 		end := f.once(ctx)
 		if ctx.Err() != nil {
@@ -105,21 +113,25 @@ func (s *Store) Follow(ctx context.Context, sink Sink, o FollowOptions) error {
 			continue
 		}
 		f.trouble(end.what, end.err)
+		if end.what == TroubleWatch && !end.whole && time.Since(f.believed) >= f.o.BackoffMin {
+			f.believed = time.Time{}
+			continue // it was well for longer than we would wait
+		}
 		f.pause(ctx, f.backoff())
 	}
 }
 
 // follower is one run of Follow; all but probes happens in one goroutine.
 type follower struct {
-	s    *Store
-	sink Sink
-	o    FollowOptions
-	revs []byte // the prefix of v1/dns/rev/
-	at   position
-	// proven is where the sink was at the last probe that found no fault; the next one
-	// looks whether etcd still knows it so.
-	proven position
-	seen   history
+	s        *Store
+	sink     Sink
+	o        FollowOptions
+	revs     []byte  // the prefix of v1/dns/rev/
+	spans    []span  // of keys; the first is v1/dns/, which position and history are about
+	came     []int64 // for each of the others, up to which revision changes were delivered
+	at       position
+	seen     history
+	believed time.Time // when a watch was last found to go on from where the sink is
 
 	fails    int // in a row, without proof since that all is well
 	silences int // in a row, of watches
@@ -131,15 +143,8 @@ type follower struct {
 type position struct {
 	rev    int64 // all changes up to this revision were delivered
 	newest int64 // the newest mod revision under v1/dns/rev/ among them
-	// witness is a key as it was at rev: when etcd says otherwise, what we follow is
-	// no longer the history that we have seen, though the revisions fit.
-	witness witness
-}
-
-type witness struct {
-	key   string
-	mod   int64
-	value []byte
+	// witnesses are of the history that led here.
+	witnesses witnesses
 }
 
 // history is what was last seen of etcd's.

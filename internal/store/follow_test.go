@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -115,7 +116,7 @@ func TestRevisionWithNothingKnownIsLeftOut(t *testing.T) {
 	_, s := etcdAndStore(t)
 	r, _ := follow(t, s, quick)
 	r.awaitLoads(1)
-	if _, err := s.client.Put(t.Context(), s.keys.dns()+"vote/x", ""); err != nil {
+	if _, err := s.client.Put(t.Context(), s.keys.dns()+"later/x", ""); err != nil {
 		t.Fatal(err)
 	}
 	r.awaitRevision(commit(t, s))
@@ -127,7 +128,7 @@ func TestRevisionWithNothingKnownIsLeftOut(t *testing.T) {
 func TestStateOfANewerSchemaIsNotTaken(t *testing.T) {
 	_, s := etcdAndStore(t)
 	schema := func(v string) clientv3.Op { return clientv3.OpPut(s.keys.schema(), v) }
-	commit(t, s, putName(s, 1), schema("2"))
+	commit(t, s, putName(s, 1), schema(strconv.Itoa(Schema+1)))
 	r, _ := follow(t, s, quick)
 	r.awaitTrouble(TroubleSchema)
 	if r.now().loads != 0 {
@@ -300,7 +301,7 @@ func TestRevisionIsNeverSplit(t *testing.T) {
 }
 
 func TestOptionsAreUsableWhenZero(t *testing.T) {
-	want := FollowOptions{2 * time.Second, time.Hour, time.Second, 30 * time.Second, 10_000}
+	want := FollowOptions{2 * time.Second, time.Hour, time.Second, 30 * time.Second, 0, 64 << 20}
 	if got := (FollowOptions{}).withDefaults(); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -12,21 +15,21 @@ import (
 
 const keyCheck = "signpost master key check"
 
-// MasterKeyID is the id of the key that this etcd was set up with, "" when it was
-// not set up yet.
+// MasterKeyID is the id of the key that is in use in this etcd, "" when it was not set
+// up yet.
 func (s *Store) MasterKeyID(ctx context.Context) (string, error) {
-	rec, err := s.masterKeyRecord(ctx)
+	rec, err := s.newTx(ctx, nil).masterKey()
 	return rec.GetId(), err
 }
 
-func (s *Store) masterKeyRecord(ctx context.Context) (*storepb.MasterKey, error) {
-	tx := s.newTx(ctx, nil)
-	kvs, err := tx.get(s.keys.masterKey())
-	if err != nil || kvs[0] == nil {
+// masterKey is which master key is in use; nil: etcd was not set up yet.
+func (tx *Tx) masterKey() (*storepb.MasterKey, error) {
+	kvs, err := tx.get(tx.s.keys.masterKey())
+	if err != nil || !kvs[0].there() {
 		return nil, err
 	}
 	var rec storepb.MasterKey
-	if err := decode("master key record", kvs[0].Value, &rec); err != nil {
+	if err := decode("master key record", kvs[0].value, &rec); err != nil {
 		return nil, err
 	}
 	return &rec, nil
@@ -50,26 +53,38 @@ func (s *Store) Initialize(ctx context.Context, key *MasterKey, tokenID string, 
 	return resp.Succeeded, nil
 }
 
-// UseMasterKey checks that key is the one that this etcd was set up with and
-// keeps it for sealing. Errors: Precondition, with the id that is wanted.
-func (s *Store) UseMasterKey(ctx context.Context, key *MasterKey) error {
-	rec, err := s.masterKeyRecord(ctx)
+// UseMasterKeys checks that one of the keys is the one that is in use in this etcd and
+// keeps them for opening, and for sealing when another of them comes into use. Errors:
+// Precondition, with the id that is wanted.
+func (s *Store) UseMasterKeys(ctx context.Context, keys ...*MasterKey) error {
+	rec, err := s.newTx(ctx, nil).masterKey()
 	if err != nil {
 		return err
 	}
+	held := keyring{}
+	for _, k := range keys {
+		held[k.id] = k
+	}
+	ids := strings.Join(slices.Sorted(maps.Keys(held)), " ")
 	wrong := func(why string) error {
-		return model.E(model.Precondition, "use master key", key.ID()).Because(why).
+		return model.E(model.Precondition, "use master key", ids).Because(why).
 			Hint("give the file with key " + rec.GetId() + " as --master-key-file")
 	}
 	if rec == nil {
-		return model.E(model.Precondition, "use master key", key.ID()).Because("this etcd was not set up yet")
+		return model.E(model.Precondition, "use master key", ids).Because("this etcd was not set up yet")
 	}
-	if rec.GetId() != key.id {
+	key := held[rec.GetId()]
+	if key == nil {
 		return wrong("this etcd was set up with another key")
 	}
 	if _, err := key.open(keyCheck, &storepb.Sealed{KeyId: rec.GetId(), Box: rec.GetCheck()}); err != nil {
 		return wrong("it does not open the check value in etcd")
 	}
-	s.master.Store(key)
+	for _, id := range rec.GetOthers() {
+		if held[id] == nil {
+			s.log.Warn("values in etcd may still be sealed with a master key that this service does not hold; finish signpostd rekey, or give its file in further-master-key-files", "key", id)
+		}
+	}
+	s.master.Store(&held)
 	return nil
 }

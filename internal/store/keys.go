@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -14,16 +13,36 @@ import (
 //	v1/dns/schema                         the least schema all readers must know
 //	v1/dns/zone/<zone>                    storepb.Zone
 //	v1/dns/name/<zone>/<gen>/<name>       storepb.Name
-//	v1/dns/rev/<zone>, v1/dns/rev/all     empty; put by every change of answers
+//	v1/dns/rev/<zone>, v1/dns/rev/all     a mark (newMark); put by every change of answers
 //	v1/dns/accept/<zone>                  a number; put when losing names is meant
+//	v1/dns/checker/<site>                 storepb.Checker
+//	v1/dns/vote/<site>/<zone>/<name>/<endpoint>   storepb.Vote
+//	v1/dns/admin/site/<site>              storepb.Word
+//	v1/dns/admin/host/<zone>/<name>       storepb.Word
+//	v1/dns/admin/endpoint/<zone>/<name>/<endpoint>   storepb.Word
+//	v1/dns/admin/freeze                   storepb.Freeze
+//	v1/dns/over/<zone>/<name>/<endpoint>  storepb.Over
+//	v1/check/<zone>/<inc>/<name>          storepb.Check
 //	v1/ctl/masterkey                      storepb.MasterKey
 //	v1/ctl/token/<sha256 hex>             storepb.Token
+//	v1/ctl/user/<principal>               storepb.TokenOwner
+//	v1/ctl/used/token/<sha256 hex>        storepb.Use
+//	v1/ctl/used/host/<zone>/<inc>/<name>  storepb.Use
 //	v1/ctl/host/<zone>/<inc>/<name>       storepb.HostControl
+//	v1/ctl/own/<principal>/<zone>/<inc>/<name>   "owner" or "editor"
+//	v1/ctl/principal/<principal>          storepb.Principal
+//	v1/ctl/kept/<zone>/<inc>/<name>       storepb.KeptName
+//	v1/ctl/zone/<zone>/<inc>              storepb.ZonePolicy
 //	v1/ctl/request/<principal>/<id>       storepb.Request
+//	v1/ctl/import/<zone>                  storepb.Import, leased
+//	v1/live/import/<zone>                 storepb.ImportProgress, leased
+//	v1/live/control/<random hex>          storepb.ControlService, leased
+//	v1/live/checker/<site>                storepb.CheckerLife, leased
+//	v1/live/word/<lease, hex>             empty, leased
+//	v1/beat/<zone>/<name>/<endpoint>      storepb.Beat, leased
 //	v1/audit/<id>                         storepb.AuditRecord
 //
-// Kept free for what comes later: v1/dns/checker, v1/dns/vote, v1/dns/admin,
-// v1/dns/over, v1/check, v1/live, v1/beat, v1/ctl/import; dns/held is in snapshots.
+// dns/held is in snapshots only. Keys of what is said of endpoints are in judgedkeys.go.
 //
 // A <zone> is its labels reversed, each ended by a dot, so that the key of a name
 // is a prefix of exactly the keys of the names below it; <name> likewise, relative
@@ -31,46 +50,93 @@ import (
 // written %XX. The root zone is ".". <gen> and <inc> are decimal.
 type keys struct{ root string }
 
+// What the copy of a control service leaves out is under these.
+const requestsUnder, holdingsUnder, hostUsesUnder = "ctl/request/", "ctl/own/", "ctl/used/host/"
+
 func newKeys(prefix string) keys { return keys{strings.TrimRight(prefix, "/") + "/v1/"} }
 
-func (k keys) dns() string                 { return k.root + "dns/" }
-func (k keys) schema() string              { return k.root + "dns/schema" }
-func (k keys) zones() string               { return k.root + "dns/zone/" }
-func (k keys) zone(z model.Name) string    { return k.zones() + reversed(z) }
-func (k keys) revs() string                { return k.root + "dns/rev/" }
-func (k keys) revAll() string              { return k.root + "dns/rev/all" }
-func (k keys) rev(z model.Name) string     { return k.revs() + reversed(z) }
-func (k keys) accept(z model.Name) string  { return k.root + "dns/accept/" + reversed(z) }
-func (k keys) held(z model.Name) string    { return k.root + "dns/held/" + reversed(z) }
-func (k keys) names(z model.Name) string   { return k.root + "dns/name/" + reversed(z) + "/" }
-func (k keys) masterKey() string           { return k.root + "ctl/masterkey" }
-func (k keys) tokens() string              { return k.root + "ctl/token/" }
-func (k keys) token(sum []byte) string     { return k.tokens() + hex.EncodeToString(sum) }
-func (k keys) requests() string            { return k.root + "ctl/request/" }
+func (k keys) base() string               { return strings.TrimSuffix(k.root, "v1/") }
+func (k keys) dns() string                { return k.root + "dns/" }
+func (k keys) schema() string             { return k.root + "dns/schema" }
+func (k keys) zones() string              { return k.root + "dns/zone/" }
+func (k keys) zone(z model.Name) string   { return k.zones() + reversed(z) }
+func (k keys) revs() string               { return k.root + "dns/rev/" }
+func (k keys) revAll() string             { return k.root + "dns/rev/all" }
+func (k keys) rev(z model.Name) string    { return k.revs() + reversed(z) }
+func (k keys) isRev(key string) bool      { return strings.HasPrefix(key, k.revs()) }
+func (k keys) accept(z model.Name) string { return k.root + "dns/accept/" + reversed(z) }
+func (k keys) held(z model.Name) string   { return k.root + "dns/held/" + reversed(z) }
+func (k keys) names(z model.Name) string  { return k.root + "dns/name/" + reversed(z) + "/" }
+func (k keys) masterKey() string          { return k.root + "ctl/masterkey" }
+func (k keys) tokens() string             { return k.root + "ctl/token/" }
+func (k keys) token(sum []byte) string    { return k.tokens() + hex.EncodeToString(sum) }
+func (k keys) users() string              { return k.root + "ctl/user/" }
+func (k keys) user(p string) string       { return k.users() + escape(p) }
+func (k keys) tokenUse(sum []byte) string {
+	return k.root + "ctl/used/token/" + hex.EncodeToString(sum)
+}
+func (k keys) hostUses() string            { return k.root + hostUsesUnder }
+func (k keys) requests() string            { return k.root + requestsUnder }
 func (k keys) audits() string              { return k.root + "audit/" }
 func (k keys) audit(id string) string      { return k.audits() + id }
 func (k keys) anyHost() string             { return k.root + "ctl/host/" }
+func (k keys) principal(p string) string   { return k.root + "ctl/principal/" + escape(p) }
+func (k keys) anyKept() string             { return k.root + "ctl/kept/" }
+func (k keys) anyPolicy() string           { return k.root + "ctl/zone/" }
+func (k keys) holdings() string            { return k.root + holdingsUnder }
+func (k keys) ownBy(p string) string       { return k.holdings() + escape(p) + "/" }
 func (k keys) anyName() string             { return k.root + "dns/name/" }
+func (k keys) imports(z model.Name) string { return k.root + "ctl/import/" + reversed(z) }
+func (k keys) live(z model.Name) string    { return k.root + "live/import/" + reversed(z) }
+func (k keys) controls() string            { return k.root + "live/control/" }
 func (k keys) hosts(z model.Zone) string   { return k.hostsOf(z.Name, z.Incarnation) }
 func (k keys) namesOf(z model.Zone) string { return k.gen(z.Name, z.Generation) }
 
-func (k keys) gen(z model.Name, gen uint64) string {
-	return k.names(z) + strconv.FormatUint(gen, 10) + "/"
-}
+func (k keys) gen(z model.Name, gen uint64) string { return k.numbered("dns/name/", z, gen, z) }
 
-func (k keys) hostsOf(z model.Name, inc uint64) string {
-	return k.anyHost() + reversed(z) + "/" + strconv.FormatUint(inc, 10) + "/"
-}
+func (k keys) hostsOf(z model.Name, inc uint64) string { return k.numbered("ctl/host/", z, inc, z) }
 
 // name is also the prefix of the keys of all names below n.
 func (k keys) name(z model.Name, gen uint64, n model.Name) string {
-	return k.gen(z, gen) + relative(n, z)
+	return k.numbered("dns/name/", z, gen, n)
 }
 
-func (k keys) host(z model.Zone, n model.Name) string { return k.hosts(z) + relative(n, z.Name) }
+func (k keys) host(z model.Zone, n model.Name) string {
+	return k.numbered("ctl/host/", z.Name, z.Incarnation, n)
+}
+
+// numbered is the key of a name in a generation or incarnation of a zone.
+func (k keys) numbered(under string, z model.Name, number uint64, n model.Name) string {
+	b := append(append(make([]byte, 0, 128), k.root...), under...)
+	b = append(appendReversed(b, z), '/')
+	b = append(strconv.AppendUint(b, number, 10), '/')
+	return string(appendRelative(b, n, z))
+}
+
+func (k keys) kept(z model.Zone, n model.Name) string {
+	return k.anyKept() + reversed(z.Name) + "/" + strconv.FormatUint(z.Incarnation, 10) + "/" + relative(n, z.Name)
+}
 
 func (k keys) request(principal, id string) string {
 	return k.requests() + escape(principal) + "/" + escape(id)
+}
+
+// policy ends in a slash, as hosts does: what belongs to an incarnation goes with it.
+func (k keys) policy(z model.Zone) string {
+	return k.anyPolicy() + reversed(z.Name) + "/" + strconv.FormatUint(z.Incarnation, 10) + "/"
+}
+
+func (k keys) hostUse(z model.Zone, n model.Name) string {
+	return k.hostUses() + strings.TrimPrefix(k.host(z, n), k.anyHost())
+}
+
+// ownIn is the prefix of what a principal has in a zone.
+func (k keys) ownIn(p string, z model.Zone) string {
+	return k.ownBy(p) + reversed(z.Name) + "/" + strconv.FormatUint(z.Incarnation, 10) + "/"
+}
+
+func (k keys) own(p string, z model.Zone, n model.Name) string {
+	return k.ownIn(p, z) + relative(n, z.Name)
 }
 
 var ofZone = map[string]model.KeyKind{"zone": model.ZoneKey, "rev": model.ZoneRevKey, "accept": model.AcceptKey, "held": model.HeldKey}
@@ -91,14 +157,14 @@ func (k keys) of(n model.Key) string {
 	case model.HeldKey:
 		return k.held(n.Zone)
 	}
-	panic("store: a key of no known kind") // it can only come from a program
+	return k.ofJudged(n)
 }
 
-// parse reads a key under dns(); ok is false for keys of no kind known here.
+// parse reads a key that is followed; ok is false for keys of no kind known here.
 func (k keys) parse(key string) (model.Key, bool, error) {
 	rest, in := strings.CutPrefix(key, k.dns())
 	if !in {
-		return model.Key{}, false, nil
+		return k.parseBeside(key)
 	}
 	word, rest, _ := strings.Cut(rest, "/")
 	switch word {
@@ -119,6 +185,8 @@ func (k keys) parse(key string) (model.Key, bool, error) {
 		}
 		g, z, n, err := parseNameKey(zone, gen, name)
 		return model.Key{Kind: model.NameKey, Zone: z, Generation: g, Name: n}, err == nil, err
+	case "checker", "vote", "admin", "over":
+		return parseJudged(word, rest)
 	}
 	return model.Key{}, false, nil
 }
@@ -159,141 +227,6 @@ func parseNameKey(zone, number, name string) (uint64, model.Name, model.Name, er
 		return 0, "", "", badKey(name, "it is not in canonical form")
 	}
 	return g, z, n, nil
-}
-
-func reversed(n model.Name) string {
-	if n == model.Root {
-		return "."
-	}
-	return reverseLabels(n.Labels())
-}
-
-// relative is n below z, reversed; empty for z itself.
-func relative(n, z model.Name) string {
-	labels := n.Labels()
-	return reverseLabels(labels[:len(labels)-z.CountLabels()])
-}
-
-func reverseLabels(labels []string) string {
-	var b strings.Builder
-	for i := len(labels) - 1; i >= 0; i-- {
-		b.WriteString(escape(labels[i]))
-		b.WriteByte('.')
-	}
-	return b.String()
-}
-
-func unreverse(s string) (model.Name, error) {
-	if s == "." {
-		return model.Root, nil
-	}
-	if n := plainName(s, model.Root); n != "" {
-		return n, nil
-	}
-	labels, err := splitReversed(s)
-	if err != nil || len(labels) == 0 {
-		return "", badKey(s, "it is no domain name")
-	}
-	n, err := model.NameFromLabels(labels...)
-	if err != nil {
-		return "", err
-	}
-	if reversed(n) != s {
-		return "", badKey(s, "it is not in canonical form")
-	}
-	return n, nil
-}
-
-// plainName is the name below z that s says in reverse, or "" when that takes more
-// than turning labels round. Nearly all names are plain, and a replica reads millions.
-func plainName(s string, z model.Name) model.Name {
-	const most = 254 // octets in text; fewer than 256 on the wire, whatever z has escaped
-	if len(s)+len(z) > most || s == "" || s[len(s)-1] != '.' {
-		return ""
-	}
-	var buf [most]byte
-	b := buf[:0]
-	for end := len(s) - 1; end >= 0; {
-		i := strings.LastIndexByte(s[:end], '.')
-		label := s[i+1 : end]
-		if label == "" || len(label) > 63 {
-			return ""
-		}
-		for j := range len(label) {
-			if !plainOctet(label[j]) {
-				return ""
-			}
-		}
-		b = append(append(b, label...), '.')
-		end = i
-	}
-	if z != model.Root {
-		b = append(b, z...)
-	}
-	return model.Name(b)
-}
-
-// splitReversed gives the labels in the usual order.
-func splitReversed(s string) ([]string, error) {
-	if s == "" || s[len(s)-1] != '.' {
-		return nil, badKey(s, "it does not end in a dot")
-	}
-	parts := strings.Split(s[:len(s)-1], ".")
-	labels := make([]string, len(parts))
-	for i, p := range parts {
-		l, err := unescape(p)
-		if err != nil || l == "" {
-			return nil, badKey(s, "a label is empty or badly escaped")
-		}
-		labels[len(parts)-1-i] = l
-	}
-	return labels, nil
-}
-
-func plainOctet(c byte) bool {
-	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '*'
-}
-
-func escape(s string) string {
-	plain := true
-	for i := 0; i < len(s) && plain; i++ {
-		plain = plainOctet(s[i])
-	}
-	if plain {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if plainOctet(s[i]) {
-			b.WriteByte(s[i])
-		} else {
-			fmt.Fprintf(&b, "%%%02X", s[i])
-		}
-	}
-	return b.String()
-}
-
-func unescape(s string) (string, error) {
-	if strings.IndexByte(s, '%') < 0 {
-		return s, nil
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '%' {
-			b.WriteByte(s[i])
-			continue
-		}
-		if i+3 > len(s) {
-			return "", badKey(s, "an escape is cut short")
-		}
-		c, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", badKey(s, "an escape is no hexadecimal number")
-		}
-		b.WriteByte(byte(c))
-		i += 2
-	}
-	return b.String(), nil
 }
 
 func badKey(key, why string) error {

@@ -26,6 +26,9 @@ func aName() *rapid.Generator[model.Name] {
 	})
 }
 
+// aPart draws a site or an id.
+var aPart = rapid.OneOf(rapid.StringMatching(`[a-z0-9-]{1,9}`), rapid.StringOfN(rapid.RuneFrom([]rune("a/.%_*A ü")), 1, 5, -1))
+
 // below draws a name below z, or z itself.
 func below(t *rapid.T, z model.Name) model.Name {
 	labels := append(aName().Draw(t, "below").Labels(), z.Labels()...)
@@ -44,15 +47,39 @@ func TestEveryKeyIsReadAsItWasBuilt(t *testing.T) {
 		if n := below(t, zone); n != zone {
 			want = append(want, model.Key{Kind: model.NameKey, Zone: zone, Generation: rapid.Uint64().Draw(t, "gen"), Name: n})
 		}
+		site, id := aPart.Draw(t, "site"), aPart.Draw(t, "endpoint")
+		want = append(want, model.Key{Kind: model.CheckerKey, Site: site}, model.Key{Kind: model.SiteWordKey, Site: site},
+			model.Key{Kind: model.FreezeKey}, model.Key{Kind: model.LifeKey, Site: site})
+		if n := below(t, zone); n != zone {
+			want = append(want, model.Key{Kind: model.VoteKey, Zone: zone, Name: n, Site: site, Endpoint: id},
+				model.Key{Kind: model.HostWordKey, Zone: zone, Name: n}, model.Key{Kind: model.EndpointWordKey, Zone: zone, Name: n, Endpoint: id},
+				model.Key{Kind: model.OverKey, Zone: zone, Name: n, Endpoint: id}, model.Key{Kind: model.BeatKey, Zone: zone, Name: n, Endpoint: id},
+				model.Key{Kind: model.CheckKey, Zone: zone, Name: n, Generation: rapid.Uint64().Draw(t, "incarnation")})
+		}
 		for _, w := range want {
 			key := k.of(w)
 			got, ok, err := k.parse(key)
 			if !ok || err != nil || got != w {
 				t.Fatalf("%q is read as %v, %v, %v; want %v", key, got, ok, err, w)
 			}
-			if !strings.HasPrefix(key, k.dns()) {
-				t.Fatalf("%q is not under %q", key, k.dns())
+			if beside := w.Kind >= model.CheckKey; strings.HasPrefix(key, k.dns()) == beside {
+				t.Fatalf("%q is under %q: %v", key, k.dns(), !beside)
 			}
+		}
+	})
+}
+
+// The short way for plain names makes what taking names apart makes.
+func TestPlainNamesAreReversedLikeOthers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		z := aName().Draw(t, "zone")
+		n := below(t, z)
+		labels := n.Labels()
+		if got, want := relative(n, z), reverseLabels(labels[:len(labels)-z.CountLabels()]); got != want {
+			t.Fatalf("%q below %q is %q, want %q", n, z, got, want)
+		}
+		if got, want := reversed(n), reverseLabels(labels); got != want && n != model.Root {
+			t.Fatalf("%q is %q, want %q", n, got, want)
 		}
 	})
 }
@@ -117,7 +144,9 @@ func TestKeysOfNoKindAreNotRead(t *testing.T) {
 	k := newKeys("/signpost")
 	for key, isError := range map[string]bool{
 		"/signpost/v1/dns/schema":                    false,
-		"/signpost/v1/dns/vote/s/org.example./h./e":  false,
+		"/signpost/v1/dns/later/s/org.example./h./e": false,
+		"/signpost/v1/dns/admin/later":               false,
+		"/signpost/v1/live/control/00":               false,
 		"/signpost/v1/ctl/token/00":                  false,
 		"/signpost2/v1/dns/zone/org.example.":        false,
 		"/signpost/v1/dns/zone/":                     true,
@@ -139,6 +168,20 @@ func TestKeysOfNoKindAreNotRead(t *testing.T) {
 		"/signpost/v1/dns/name/org.example./1/.":     true,
 		"/signpost/v1/dns/rev/org.example":           true,
 		"/signpost/v1/dns/rev/":                      true,
+		"/signpost/v1/dns/checker/":                  true,
+		"/signpost/v1/dns/checker/a/b":               true,
+		"/signpost/v1/dns/checker/%61":               true,
+		"/signpost/v1/dns/vote/s/org.example./h.":    true,
+		"/signpost/v1/dns/vote/s/org.example./h./":   true,
+		"/signpost/v1/dns/vote/s/org.example.//e":    true,
+		"/signpost/v1/dns/vote//org.example./h./e":   true,
+		"/signpost/v1/dns/over/org.example./h./e/f":  true,
+		"/signpost/v1/dns/admin/host/org.example.":   true,
+		"/signpost/v1/dns/admin/host/org.example./":  true,
+		"/signpost/v1/dns/admin/site/":               true,
+		"/signpost/v1/check/org.example./h.":         true,
+		"/signpost/v1/beat/org.example./h.":          true,
+		"/signpost/v1/live/checker/":                 true,
 	} {
 		if got, ok, err := k.parse(key); ok || (err != nil) != isError {
 			t.Errorf("%q is read as %v, %v, %v", key, got, ok, err)
@@ -148,8 +191,12 @@ func TestKeysOfNoKindAreNotRead(t *testing.T) {
 
 func FuzzParseKey(f *testing.F) {
 	k := newKeys("/signpost")
-	for _, s := range []string{"zone/org.example.", "rev/all", "rev/.", "name/org.example./7/www.", "name/./1/%00.%2E.", "schema", "zone/%zz."} {
+	for _, s := range []string{"zone/org.example.", "rev/all", "rev/.", "name/org.example./7/www.", "name/./1/%00.%2E.", "schema", "zone/%zz.",
+		"checker/a", "vote/a/org.example./www./main", "admin/freeze", "admin/site/%2F", "admin/host/org.example./www.", "admin/endpoint/./www./b", "over/org.example./www./b"} {
 		f.Add(k.dns() + s)
+	}
+	for _, s := range []string{"check/org.example./7/www.", "live/checker/a", "beat/org.example./www./b"} {
+		f.Add(k.root + s)
 	}
 	f.Fuzz(func(t *testing.T, key string) {
 		got, ok, err := k.parse(key)
@@ -163,4 +210,34 @@ func FuzzParseKey(f *testing.F) {
 			t.Fatalf("%q is a host without a name", key)
 		}
 	})
+}
+
+// What many keys are read and made with says what is said of each by itself.
+func TestKeysInBulkAreAsOneByOne(t *testing.T) {
+	names := []model.Name{"a.example.org.", "b.a.example.org.", `\000\./.*.a.example.org.`, "c.example.org.", "x.org.", `a\.b.`, "z.example.net."}
+	read, made := newBulk(snapshotKeys), bulkKeys{keys: snapshotKeys}
+	for range 2 {
+		for _, n := range names {
+			for z, ok := n.Parent(); ok; z, ok = z.Parent() {
+				for _, k := range []model.Key{
+					{Kind: model.NameKey, Zone: z, Generation: uint64(len(z)), Name: n},
+					{Kind: model.ZoneKey, Zone: n}, {Kind: model.AllRevKey}, {Kind: model.AcceptKey, Zone: n},
+				} {
+					want := snapshotKeys.of(k)
+					if got := string(made.key(k)); got != want {
+						t.Errorf("made %q, want %q", got, want)
+					}
+					if got, known, err := read.key([]byte(want)); got != k || !known || err != nil {
+						t.Errorf("%q is read as %+v, %t, %v", want, got, known, err)
+					}
+				}
+			}
+		}
+	}
+	for _, bad := range []string{"dns/name/org.example./9/", "dns/name/org.example./9/a..", "dns/name/org.example./9/A.", "dns/other/x", "dns/name/org.example./9/a"} {
+		_, known1, err1 := snapshotKeys.parse(bad)
+		if _, known, err := read.key([]byte(bad)); known != known1 || (err == nil) != (err1 == nil) {
+			t.Errorf("%q: %t, %v; want %t, %v", bad, known, err, known1, err1)
+		}
+	}
 }

@@ -1,13 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -15,28 +12,26 @@ import (
 // more of it than was delivered. It reads linearizably: only that is answered by
 // nobody who is cut off from the others.
 type probe struct {
-	store  *Store
-	limit  time.Duration // of the first try at a read
-	at     position      // when the probe began, as are the others
-	proven position
-	seen   history
+	store *Store
+	limit time.Duration // of the first try at a read
+	at    position      // when the probe began, as are the others
+	seen  history
+	opens bool // the watch is new: whether it may be believed
 }
 
 // probed is the answer.
 type probed struct {
 	begin  time.Time
-	at     position // then
-	newest int64    // the newest mod revision under v1/dns/rev/
+	opens  bool
+	newest int64 // the newest mod revision under v1/dns/rev/
 	rev    int64
 	end    *ending // the history is another
 	err    error   // there is no answer
 }
 
 func (p probe) run(ctx context.Context) probed {
-	out := probed{begin: time.Now(), at: p.at}
-	keys := p.store.keys
-	resp, err := p.store.get(ctx, p.limit, keys.revs(), clientv3.WithRange(prefixEnd(keys.revs())),
-		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithLimit(1), clientv3.WithKeysOnly())
+	out := probed{begin: time.Now(), opens: p.opens}
+	resp, err := p.store.newestMark(ctx, p.limit)
 	if err != nil {
 		out.err = err
 		return out
@@ -53,30 +48,14 @@ func (p probe) run(ctx context.Context) probed {
 		out.end = &ending{TroubleRestored, true, err}
 		return out
 	}
-	out.end, out.err = p.hearWitness(ctx)
+	out.end, out.err = p.hear(ctx, resp.Kvs)
 	return out
 }
 
-// hearWitness finds a backup that was restored and has since grown past the revision
-// that was last seen.
-func (p probe) hearWitness(ctx context.Context) (*ending, error) {
-	w := p.proven.witness
-	if w.key == "" {
-		return nil, nil
-	}
-	resp, err := p.store.get(ctx, p.limit, w.key, clientv3.WithRev(p.proven.rev))
-	switch {
-	case errors.Is(err, rpctypes.ErrCompacted):
-		return &ending{TroubleCompacted, true, err}, nil
-	case errors.Is(err, rpctypes.ErrFutureRev):
-		return &ending{TroubleRestored, true, err}, nil
-	case err != nil:
-		return nil, err
-	}
-	if len(resp.Kvs) != 1 || resp.Kvs[0].ModRevision != w.mod || !bytes.Equal(resp.Kvs[0].Value, w.value) {
-		return &ending{TroubleRestored, true, fmt.Errorf("follow: key %q of revision %d is not what it was", w.key, w.mod)}, nil
-	}
-	return nil, nil
+// newestMark reads the key under v1/dns/rev/ that was put last.
+func (s *Store) newestMark(ctx context.Context, limit time.Duration) (*clientv3.GetResponse, error) {
+	return s.get(ctx, limit, s.keys.revs(), clientv3.WithRange(prefixEnd(s.keys.revs())),
+		clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithLimit(1))
 }
 
 // awaited is a change that a probe saw before the watch brought it.
@@ -95,7 +74,7 @@ func (f *follower) judge(p probed) *ending {
 	case p.end != nil:
 		return p.end
 	}
-	f.seen.rev, f.proven = max(f.seen.rev, p.rev), p.at
+	f.seen.rev = max(f.seen.rev, p.rev)
 	switch {
 	case p.newest <= f.at.newest:
 		f.awaited = awaited{}

@@ -57,29 +57,52 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target)
-		if err != nil || !p.add(client, server) {
-			client.Close()
-			if server != nil {
-				server.Close()
-			}
-			continue
-		}
-		go p.pump(client, server)
-		go p.pump(server, client)
+		go p.serve(client)
 	}
 }
 
-func (p *proxy) add(conns ...net.Conn) bool {
+// serve opens the server's side only when there is something to be moved: an etcd does
+// not stop while a connection has not said what it speaks.
+func (p *proxy) serve(client net.Conn) {
+	defer client.Close()
+	if !p.add(client) {
+		return
+	}
+	first := make([]byte, 32<<10)
+	n, err := client.Read(first)
+	if err != nil || !p.wait() {
+		return
+	}
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	if !p.add(server) {
+		return
+	}
+	if _, err := server.Write(first[:n]); err != nil {
+		return
+	}
+	go p.pump(server, client)
+	p.pump(client, server)
+}
+
+// wait returns when the line is not frozen; false: it is cut.
+func (p *proxy) wait() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range conns {
-		p.conns[c] = true
+	for p.frozen && !p.cut {
+		p.moved.Wait()
 	}
-	if p.cut {
-		for _, c := range conns {
-			delete(p.conns, c)
-		}
+	return !p.cut
+}
+
+func (p *proxy) add(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.cut {
+		p.conns[c] = true
 	}
 	return !p.cut
 }
@@ -89,11 +112,7 @@ func (p *proxy) pump(from, to net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		p.mu.Lock()
-		for p.frozen && !p.cut {
-			p.moved.Wait()
-		}
-		p.mu.Unlock()
+		p.wait()
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
 			if err != io.EOF {
 				from.Close()

@@ -39,11 +39,11 @@ type Saved struct {
 func (tx *Tx) Result(c Call, now time.Time) (*Saved, error) {
 	key := tx.s.keys.request(c.Principal, c.ID)
 	kvs, err := tx.get(key)
-	if err != nil || kvs[0] == nil {
+	if err != nil || !kvs[0].there() {
 		return nil, err
 	}
 	var p storepb.Request
-	if err := decode("request", kvs[0].Value, &p); err != nil {
+	if err := decode("request", kvs[0].value, &p); err != nil {
 		return nil, err
 	}
 	age := now.Sub(fromSeconds(p.CreateTime))
@@ -54,12 +54,12 @@ func (tx *Tx) Result(c Call, now time.Time) (*Saved, error) {
 		return nil, model.E(model.Precondition, "repeat call", c.ID).In("request_id").
 			Because("this id was used for a different call").Hint("use a new id for each call")
 	}
-	saved := &Saved{Response: p.Response, Revision: kvs[0].ModRevision}
+	saved := &Saved{Response: p.Response, Revision: kvs[0].mod}
 	if p.Revision != 0 {
 		saved.Revision = p.Revision
 	}
-	if k := tx.s.master.Load(); p.Secret != nil && k != nil && age <= secretKept {
-		secret, err := k.open(key, p.Secret)
+	if p.Secret != nil && age <= secretKept {
+		secret, err := tx.s.open(key, p.Secret)
 		if err != nil {
 			return nil, err
 		}
@@ -76,11 +76,10 @@ func (tx *Tx) SaveResult(c Call, saved Saved, now time.Time) error {
 		Schema: 1, Method: c.Method, RequestSha256: c.Digest, Response: saved.Response, CreateTime: seconds(now),
 	}
 	if saved.Secret != "" {
-		k := tx.s.master.Load()
-		if k == nil {
-			return model.E(model.Internal, "keep result", c.ID).Because("no master key is in use")
+		var err error
+		if p.Secret, err = tx.seal(key, []byte(saved.Secret)); err != nil {
+			return err
 		}
-		p.Secret = k.seal(key, []byte(saved.Secret))
 	}
 	tx.result = key
 	tx.put(key, encode(p))

@@ -218,7 +218,7 @@ func (r *recorder) sameAs(s *Store) {
 }
 
 // quick is options with which faults show soon.
-var quick = FollowOptions{ProbeEvery: 100 * time.Millisecond, BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond, PageSize: 3}
+var quick = FollowOptions{ProbeEvery: 100 * time.Millisecond, BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond}
 
 // follow starts a recorder on s; stop ends it and is called at the end anyway.
 func follow(t *testing.T, s *Store, o FollowOptions) (r *recorder, stop func()) {
@@ -237,7 +237,7 @@ func followWith(t *testing.T, s *Store, o FollowOptions, sink Sink) (stop func()
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("Follow returned %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Error("Follow did not return")
 		}
 	})
@@ -269,7 +269,7 @@ func commit(t *testing.T, s *Store, ops ...clientv3.Op) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	resp, err := s.client.Txn(ctx).Then(append(ops, clientv3.OpPut(s.keys.rev(exampleOrg), ""))...).Commit()
+	resp, err := s.client.Txn(ctx).Then(append(ops, clientv3.OpPut(s.keys.rev(exampleOrg), newMark()))...).Commit()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,14 +22,17 @@ import (
 // octets:
 //
 //	"signpost snapshot\n", format version, prefix, cluster id, revision,
-//	for each key: key below <prefix>/v1/, mod revision, value,
-//	an empty key, the number of keys, SHA-256 of all that is before
+//	for each key: how many octets at its beginning are those of the key before, the
+//	  rest of it, mod revision, value,
+//	a 0 and an empty rest, the number of keys, SHA-256 of all that is before
 //
-// Nothing may follow. Every format begins and ends so. Values are as in etcd and
-// carry their own schema.
+// Keys are without <prefix>/v1/. Nothing may follow. Every format begins and ends so.
+// Values are as in etcd and carry their own schema. Format 1, which is still read, has
+// every key in full, and an empty one at the end.
 const (
 	snapshotMagic  = "signpost snapshot\n"
-	snapshotFormat = 1
+	snapshotFormat = 2
+	wholeKeys      = 1 // the format
 )
 
 // Snapshot says what a snapshot file is of.
@@ -103,16 +106,18 @@ func encodeSnapshot(to io.Writer, h Snapshot, all iter.Seq[model.Change]) error 
 	w.text([]byte(h.Prefix))
 	w.number(h.Cluster)
 	w.number(uint64(h.Revision))
+	keys := bulkKeys{keys: snapshotKeys}
 	n := uint64(0)
 	for c := range all {
 		if c.Deleted {
 			continue
 		}
-		w.text([]byte(snapshotKeys.of(c.Key)))
+		w.key(keys.key(c.Key))
 		w.number(uint64(c.ModRevision))
 		w.text(c.Raw)
 		n++
 	}
+	w.number(0)
 	w.text(nil)
 	w.number(n)
 	if err := w.out.Flush(); err != nil { // the first error of all
@@ -123,8 +128,19 @@ func encodeSnapshot(to io.Writer, h Snapshot, all iter.Seq[model.Change]) error 
 }
 
 type snapshotWriter struct {
-	out *bufio.Writer
-	buf []byte
+	out  *bufio.Writer
+	buf  []byte
+	last []byte // the key before
+}
+
+func (w *snapshotWriter) key(key []byte) {
+	n := 0
+	for n < len(key) && n < len(w.last) && key[n] == w.last[n] {
+		n++
+	}
+	w.number(uint64(n))
+	w.text(key[n:])
+	w.last = append(w.last[:0], key...)
 }
 
 func (w *snapshotWriter) number(n uint64) {
@@ -195,8 +211,8 @@ func parseSnapshot(path string, data []byte, prefix string) (*Loaded, error) {
 		return refuse(model.Invalid, "it is damaged: the checksum is wrong", "")
 	}
 	r.data = data[:body]
-	if v := r.number(); !r.failed && v != snapshotFormat {
-		return refuse(model.Precondition, fmt.Sprintf("it is of format %d, this version reads %d", v, snapshotFormat), "use the version that wrote it")
+	if r.format = r.number(); !r.failed && r.format != snapshotFormat && r.format != wholeKeys {
+		return refuse(model.Precondition, fmt.Sprintf("it is of format %d, this version reads up to %d", r.format, snapshotFormat), "use the version that wrote it")
 	}
 	l := &Loaded{Snapshot: Snapshot{Prefix: string(r.text()), Cluster: r.number(), Revision: int64(r.number())}}
 	if !r.failed && strings.TrimRight(l.Prefix, "/") != strings.TrimRight(prefix, "/") {
@@ -208,65 +224,4 @@ func parseSnapshot(path string, data []byte, prefix string) (*Loaded, error) {
 	}
 	l.All = entries.changes
 	return l, nil
-}
-
-// snapshotReader reads on until something does not fit; then all it gives is empty.
-type snapshotReader struct {
-	data   []byte
-	at     int
-	failed bool
-}
-
-func (r *snapshotReader) take(n uint64) []byte {
-	if r.failed || n > uint64(len(r.data)-r.at) {
-		r.failed = true
-		return nil
-	}
-	b := r.data[r.at : r.at+int(n) : r.at+int(n)]
-	r.at += int(n)
-	return b
-}
-
-func (r *snapshotReader) number() uint64 {
-	if r.failed {
-		return 0
-	}
-	v, n := binary.Uvarint(r.data[r.at:])
-	if n <= 0 {
-		r.failed = true
-		return 0
-	}
-	r.at += n
-	return v
-}
-
-func (r *snapshotReader) text() []byte { return r.take(r.number()) }
-
-func (r *snapshotReader) entry() (key []byte, rev int64, value []byte) {
-	if key = r.text(); len(key) == 0 {
-		return nil, 0, nil
-	}
-	return key, int64(r.number()), r.text()
-}
-
-// walk goes through all entries and reports whether they end where they should.
-func (r *snapshotReader) walk() bool {
-	n := uint64(0)
-	for key, _, _ := r.entry(); len(key) > 0; key, _, _ = r.entry() {
-		n++
-	}
-	return r.number() == n && !r.failed && r.at == len(r.data)
-}
-
-func (r snapshotReader) changes(yield func(model.Change, error) bool) {
-	for key, rev, value := r.entry(); len(key) > 0; key, rev, value = r.entry() {
-		k, known, err := snapshotKeys.parse(string(key))
-		if err != nil {
-			yield(model.Change{}, fmt.Errorf("read snapshot: %w", err))
-			return
-		}
-		if known && !yield(decodeChange(k, rev, value), nil) {
-			return
-		}
-	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -75,6 +76,37 @@ func TestSnapshotGivesBackWhatWasWritten(t *testing.T) {
 	}
 }
 
+// What a version before wrote is read still: a replica is upgraded while etcd is away.
+func TestSnapshotOfFormat1IsRead(t *testing.T) {
+	old := []byte(snapshotMagic)
+	text := func(b []byte) { old = append(binary.AppendUvarint(old, uint64(len(b))), b...) }
+	old = binary.AppendUvarint(old, 1)
+	text([]byte(sampleHeader.Prefix))
+	old = binary.AppendUvarint(old, sampleHeader.Cluster)
+	old = binary.AppendUvarint(old, uint64(sampleHeader.Revision))
+	for _, c := range sample() {
+		text([]byte(snapshotKeys.of(c.Key)))
+		old = binary.AppendUvarint(old, uint64(c.ModRevision))
+		text(c.Raw)
+	}
+	text(nil)
+	old = binary.AppendUvarint(old, uint64(len(sample())))
+	sum := sha256.Sum256(old)
+	l, err := parseSnapshot("old", append(old, sum[:]...), sampleHeader.Prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "snap")
+	writeSample(t, path, sampleHeader, sample())
+	now, err := ReadSnapshot(path, sampleHeader.Prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := contents(t, l.All), contents(t, now.All); l.Snapshot != sampleHeader || !maps.Equal(got, want) {
+		t.Errorf("%+v: read %v, want %v", l.Snapshot, got, want)
+	}
+}
+
 func TestEmptyStateIsASnapshotToo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snap")
 	writeSample(t, path, sampleHeader, nil)
@@ -130,7 +162,7 @@ func TestDamagedSnapshotIsNeverUsed(t *testing.T) {
 }
 
 func TestWhichSnapshotsAreRefused(t *testing.T) {
-	future := append([]byte(snapshotMagic), 2, 'x')
+	future := append([]byte(snapshotMagic), snapshotFormat+1, 'x')
 	sum := sha256.Sum256(future)
 	for _, c := range []struct {
 		what   string
@@ -250,6 +282,8 @@ func FuzzReadSnapshot(f *testing.F) {
 	f.Add(whole.Bytes())
 	f.Add(whole.Bytes()[:whole.Len()-sha256.Size])
 	f.Add([]byte(snapshotMagic + "\x01\x09/signpost\x00\x00\x00\x00"))
+	f.Add([]byte(snapshotMagic + "\x02\x09/signpost\x00\x00\x00\x00\x00"))
+	f.Add([]byte(snapshotMagic + "\x02\x09/signpost\x00\x00\x00\x03dns\x01\x00\x09\x03dns\x01\x00"))
 	f.Add([]byte(snapshotMagic + "\x01\x09/signpost\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -29,16 +29,21 @@ func (s *Store) Status(ctx context.Context) (Status, error) {
 	return Status{}, last
 }
 
-// Members asks each member at its endpoint; those that do not answer are left out.
-// Each has a database of its own, and the fullest decides when etcd takes no more.
-func (s *Store) Members(ctx context.Context) map[string]Status {
+// Members asks each member at its endpoint; those that do not answer are left out, with
+// the error of the last. Each has a database of its own, and the fullest decides when etcd
+// takes no more.
+func (s *Store) Members(ctx context.Context) (map[string]Status, error) {
 	out := map[string]Status{}
+	var last error
 	for _, e := range s.client.Endpoints() {
-		if st, err := s.memberStatus(ctx, e); err == nil {
-			out[e] = st
+		st, err := s.memberStatus(ctx, e)
+		if err != nil {
+			last = err
+			continue
 		}
+		out[e] = st
 	}
-	return out
+	return out, last
 }
 
 func (s *Store) memberStatus(ctx context.Context, endpoint string) (Status, error) {

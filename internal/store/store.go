@@ -5,11 +5,8 @@
 package store
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,6 +18,7 @@ import (
 	"google.golang.org/grpc/backoff"
 
 	"signpost/internal/model"
+	"signpost/internal/store/group"
 )
 
 // What an empty Config stands for.
@@ -31,35 +29,57 @@ const (
 
 // Config says where the state is.
 type Config struct {
-	Endpoints []string    // etcd's client URLs, all http or all https; none: DefaultEndpoint
-	Prefix    string      // all keys are below it; empty: DefaultPrefix
-	TLS       *tls.Config // nil: the system's roots for https
-	User      string      // empty: none, or the common name of the certificate
+	Endpoints []string // etcd's client URLs, all http or all https; none: DefaultEndpoint
+	Prefix    string   // all keys are below it; empty: DefaultPrefix
+	TLS       *TLS     // nil: the system's roots for https
+	User      string   // empty: none, or the common name of the certificate
 	Password  string
 	Log       *slog.Logger // nil: silent
+
+	// What etcd keeps of the audit, whichever is less; the sweeper cuts the rest.
+	AuditKept  time.Duration // 0: 30 days
+	AuditBytes int           // octets of keys and values; 0: 256 MiB
 }
 
 // Store is the state in etcd. It is safe for concurrent use.
 type Store struct {
 	client  *clientv3.Client
+	commits *group.Committer
 	keys    keys
+	zones   decoded
 	log     *slog.Logger
-	master  atomic.Pointer[MasterKey] // nil until UseMasterKey
+	kept    auditBounds
+	master  atomic.Pointer[keyring]   // nil until UseMasterKeys
 	audited atomic.Pointer[auditMark] // nil until sweepAudit
 	copy    atomic.Pointer[kept]      // nil until KeepCopy
+	beating beating
 }
 
 // Open makes a Store without waiting for etcd, which need not be there yet. Errors
 // are of kind Invalid and name the field.
 func Open(c Config) (*Store, error) {
-	if len(c.Endpoints) == 0 {
-		c.Endpoints = []string{DefaultEndpoint}
-	}
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	client, err := Dial(c)
+	if err != nil {
+		return nil, err
+	}
+	keys := newKeys(c.Prefix)
+	return &Store{client: client, commits: group.New(clientv3.RetryKVClient(client), callTimeout, keys.isRev), keys: keys, log: c.Log, kept: c.auditBounds()}, nil
+}
+
+// Dial makes a client of etcd as a Store has it, without waiting for etcd. Errors are as
+// Open's.
+func Dial(c Config) (*clientv3.Client, error) {
+	if len(c.Endpoints) == 0 {
+		c.Endpoints = []string{DefaultEndpoint}
+	}
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -71,7 +91,7 @@ func Open(c Config) (*Store, error) {
 	// The token that client() gave was only to keep New from asking etcd for one. From
 	// here on it is asked for when etcd refuses the one at hand.
 	client.Token, client.Username, client.Password = "", c.User, c.Password
-	return &Store{client: client, keys: newKeys(c.Prefix), log: c.Log}, nil
+	return client, nil
 }
 
 // Close ends all that the Store does.
@@ -104,7 +124,7 @@ func (c Config) check() error {
 
 func (c Config) client() clientv3.Config {
 	cfg := clientv3.Config{
-		Endpoints: slices.Clone(c.Endpoints), TLS: c.TLS, Logger: zap.NewNop(),
+		Endpoints: slices.Clone(c.Endpoints), Logger: zap.NewNop(),
 		// A dead path is given up after 15 s; etcd refuses more than one ping in 5 s, and
 		// any from a client without a call in progress.
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
@@ -114,42 +134,12 @@ func (c Config) client() clientv3.Config {
 			MinConnectTimeout: 5 * time.Second,
 		})},
 	}
+	if c.TLS != nil {
+		cfg.TLS = c.TLS.Config
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithTransportCredentials(c.TLS.credentials())) // in the place of those that the client makes
+	}
 	if c.User != "" {
 		cfg.Token = "none yet"
 	}
 	return cfg
-}
-
-// TLSFromFiles reads PEM files: the client's certificate and key, or neither, and
-// the authorities that etcd's own certificates must be from; none: the system's. The
-// client's are read again at every connection, so that they can be renewed in place.
-func TLSFromFiles(cert, key, ca string) (*tls.Config, error) {
-	bad := func(field, file string) *model.Error {
-		return model.E(model.Invalid, "read TLS files", file).In(field)
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if (cert == "") != (key == "") {
-		return nil, bad("tls", cert+key).Because("there is a certificate without a key or the reverse").Hint("give both or neither")
-	}
-	if cert != "" {
-		load := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(cert, key)
-			return &pair, err
-		}
-		if _, err := load(nil); err != nil {
-			return nil, bad("tls", cert).From(err)
-		}
-		cfg.GetClientCertificate = load
-	}
-	if ca != "" {
-		pem, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, bad("tls", ca).From(err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, bad("tls", ca).Because("there is no certificate in it")
-		}
-	}
-	return cfg, nil
 }

@@ -1,26 +1,20 @@
 package store
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"signpost/internal/certs/certstest"
 	"signpost/internal/model"
 )
 
 func TestOpenNeedsNoEtcd(t *testing.T) {
-	for _, c := range []Config{{}, {Endpoints: []string{"https://192.0.2.1:2379"}, User: "u", Password: "p", TLS: &tls.Config{}}} {
+	for _, c := range []Config{{}, {Endpoints: []string{"https://192.0.2.1:2379"}, User: "u", Password: "p", TLS: &TLS{}}} {
 		s, err := Open(c)
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +28,7 @@ func TestOpenNeedsNoEtcd(t *testing.T) {
 func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	for field, c := range map[string]Config{
 		"endpoints":   {Endpoints: []string{"192.0.2.1:2379"}},
-		"tls":         {Endpoints: []string{"http://192.0.2.1:2379"}, TLS: &tls.Config{}},
+		"tls":         {Endpoints: []string{"http://192.0.2.1:2379"}, TLS: &TLS{}},
 		"prefix":      {Prefix: "signpost"},
 		"credentials": {User: "u"},
 	} {
@@ -61,49 +55,33 @@ func TestTLSFilesAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range [][3]string{{no, no, ""}, {junk, junk, ""}, {junk, "", ""}, {"", junk, ""}, {"", "", no}, {"", "", junk}} {
-		if _, err := TLSFromFiles(c[0], c[1], c[2]); err == nil || model.KindOf(err) != model.Invalid {
+		if _, err := TLSFromFiles(c[0], c[1], c[2], nil); err == nil || model.KindOf(err) != model.Invalid {
 			t.Errorf("%q: %v", c, err)
 		}
 	}
-	if cfg, err := TLSFromFiles("", "", ""); err != nil || cfg.MinVersion < tls.VersionTLS12 {
-		t.Errorf("%+v, %v", cfg, err)
-	}
-}
-
-// selfSigned writes a certificate and its key; the certificate is its own authority.
-func selfSigned(t *testing.T, cert, key string, serial int64) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "replica"}, IsCA: true, BasicConstraintsValid: true,
-		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"etcd.example.org"}}
-	der, err1 := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
-	keyDER, err2 := x509.MarshalPKCS8PrivateKey(k)
-	err3 := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
-	err4 := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		t.Fatal(err)
+	if t12, err := TLSFromFiles("", "", "", nil); err != nil || t12.Config.MinVersion < tls.VersionTLS12 {
+		t.Errorf("%+v, %v", t12, err)
 	}
 }
 
 func TestClientCertificateIsRenewedInPlace(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	selfSigned(t, file("ca"), file("ca.key"), 1)
-	server, err := tls.LoadX509KeyPair(file("ca"), file("ca.key"))
+	a := certstest.New(t, dir)
+	a.Server("server")
+	server, err := tls.LoadX509KeyPair(file("server.crt"), file("server.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	selfSigned(t, file("cert"), file("key"), 2)
-	cfg, err := TLSFromFiles(file("cert"), file("key"), file("ca"))
+	a.Client("client", "replica")
+	read, err := TLSFromFiles(file("client.crt"), file("client.key"), file("ca.crt"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.ServerName = "etcd.example.org"
+	cfg := read.Config
+	cfg.ServerName = "localhost"
 	for serial := range int64(2) {
-		selfSigned(t, file("cert"), file("key"), serial+2)
+		a.Serial("client", "replica", serial+2, time.Hour)
 		near, far := net.Pipe()
 		s := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAnyClientCert})
 		done := make(chan error, 1)

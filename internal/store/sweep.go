@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,15 +13,17 @@ import (
 
 // Sweep removes what nothing refers to any more, in chunks: names of dead
 // generations, control values of dead incarnations, results of calls older than
-// their time, audit records over their bounds. No answer depends on any of it, so no serial moves. It reports how
+// their time, tokens that ended a month ago, what is said of endpoints that are no more,
+// audit records over their bounds. No answer depends on any of it, so no serial moves. It reports how
 // many keys it removed. Several may sweep at once.
 //
-// A generation of a zone is dead when it is older than the one in use, or, where
-// there is no such zone, older than the zone's end: a generation that is being
-// loaded is younger than both.
+// A generation of a zone is dead when it is neither the one in use nor that of an
+// import's claim. A generation gets names only under its claim or together with its
+// zone, and only the holder of that claim can put it in use: so once it is seen to
+// have neither, it never will.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	removed := 0
-	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepRequests, s.sweepAudit} {
+	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepPolicies, s.sweepHoldings, s.sweepKept, s.sweepUses, s.sweepChecks, s.sweepSaid, s.sweepTokens, s.sweepRequests, s.sweepAudit} {
 		n, err := part(ctx, now)
 		removed += n
 		if err != nil {
@@ -32,26 +35,20 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 
 func (s *Store) sweepNames(ctx context.Context, _ time.Time) (int, error) {
 	return s.sweepGroups(ctx, s.keys.anyName(), func(tx *Tx, zone model.Name, gen uint64) (bool, error) {
-		z, err := tx.Zone(zone)
-		switch {
-		case err == nil:
-			return gen < z.Generation, nil
-		case model.KindOf(err) != model.NotFound:
+		claim, err := tx.claim(zone)
+		if err != nil || claim != nil && claim.Generation == gen {
 			return false, err
 		}
-		rev, err := tx.ZoneRevision(zone)
-		return int64(gen>>20) < rev, err
+		z, err := tx.Zone(zone)
+		if model.KindOf(err) == model.NotFound && err != nil {
+			return true, nil
+		}
+		return err == nil && z.Generation != gen, err
 	})
 }
 
-func (s *Store) sweepHosts(ctx context.Context, _ time.Time) (int, error) {
-	return s.sweepGroups(ctx, s.keys.anyHost(), func(tx *Tx, zone model.Name, inc uint64) (bool, error) {
-		z, err := tx.Zone(zone)
-		if model.KindOf(err) == model.NotFound && err != nil {
-			return true, nil // hosts are only made together with a look at their zone
-		}
-		return err == nil && z.Incarnation != inc, err
-	})
+func (s *Store) sweepHosts(ctx context.Context, now time.Time) (int, error) {
+	return s.sweepGroups(ctx, s.keys.anyHost(), isForgotten(now))
 }
 
 // sweepGroups walks the groups <zone>/<number>/ under prefix and removes those
@@ -112,17 +109,32 @@ func (s *Store) rangeKeys(ctx context.Context, from, to string, limit int64) ([]
 	return keys, nil
 }
 
+// removePage is how many keys are looked for at once: for each page etcd counts all
+// that follow.
+const removePage = 100 * chunk
+
+// removeAll rests after each chunk as long as that took, so that others get on.
 func (s *Store) removeAll(ctx context.Context, prefix string) (int, error) {
 	removed := 0
-	for {
-		keys, err := s.rangeKeys(ctx, prefix, prefixEnd(prefix), chunk)
-		if err != nil || len(keys) == 0 {
+	for from := prefix; ; {
+		keys, err := s.rangeKeys(ctx, from, prefixEnd(prefix), removePage)
+		if err != nil {
 			return removed, err
 		}
-		if err := s.removeKeys(ctx, keys); err != nil {
-			return removed, err
+		for some := range slices.Chunk(keys, chunk) {
+			begin := time.Now()
+			if err := s.removeKeys(ctx, some); err != nil {
+				return removed, err
+			}
+			removed += len(some)
+			from = some[len(some)-1]
+			if err := sleep(ctx, time.Since(begin)); err != nil {
+				return removed, translate(err, "sweep", "")
+			}
 		}
-		removed += len(keys)
+		if len(keys) < removePage {
+			return removed, nil
+		}
 	}
 }
 
@@ -139,8 +151,14 @@ func (s *Store) removeKeys(ctx context.Context, keys []string) error {
 }
 
 func (s *Store) sweepRequests(ctx context.Context, now time.Time) (int, error) {
+	return s.sweepOld(ctx, s.keys.requests(), func(raw []byte, rev int64) ([]byte, bool) { return forget(raw, rev, now) })
+}
+
+// sweepOld walks the keys under prefix and puts what forget makes of each in its place,
+// nothing if that is nil, unless it is the same.
+func (s *Store) sweepOld(ctx context.Context, prefix string, forget func(raw []byte, rev int64) (next []byte, same bool)) (int, error) {
 	removed := 0
-	for from, end := s.keys.requests(), prefixEnd(s.keys.requests()); ; {
+	for from, end := prefix, prefixEnd(prefix); ; {
 		cctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
 		resp, err := s.client.Get(cctx, from, clientv3.WithRange(end), clientv3.WithLimit(chunk))
 		cancel()
@@ -150,7 +168,7 @@ func (s *Store) sweepRequests(ctx context.Context, now time.Time) (int, error) {
 		for _, kv := range resp.Kvs {
 			key := string(kv.Key)
 			from = key + "\x00"
-			next, same := forget(kv.Value, kv.ModRevision, now)
+			next, same := forget(kv.Value, kv.ModRevision)
 			if same {
 				continue
 			}

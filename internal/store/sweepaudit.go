@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"time"
@@ -9,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// The bounds of the audit in etcd; what is for keeping is in the log.
+// The bounds of the audit in etcd; what is for keeping is in the log and the audit file.
 const (
 	auditKept  = 30 * 24 * time.Hour
 	auditBytes = 256 << 20
@@ -20,6 +21,16 @@ const (
 	// For each page etcd counts all keys that follow: small pages take it long.
 	auditSweepPage = 10_000
 )
+
+// auditBounds is what etcd keeps of the audit.
+type auditBounds struct {
+	age    time.Duration
+	octets int
+}
+
+func (c Config) auditBounds() auditBounds {
+	return auditBounds{cmp.Or(c.AuditKept, auditKept), cmp.Or(c.AuditBytes, auditBytes)}
+}
 
 // ringed is the actions that routers make by themselves, day and night: of one host's
 // only the newest few are kept, so that they do not push everything else out.
@@ -50,7 +61,7 @@ func (s *Store) sweepAudit(ctx context.Context, now time.Time) (int, error) {
 	if err != nil || !s.audited.Load().due(now, count) {
 		return 0, err
 	}
-	removed, err := s.trimAudit(ctx, s.keys.audit(newAuditID(now.Add(-auditKept), 0)), auditBytes)
+	removed, err := s.trimAudit(ctx, s.keys.audit(firstAuditID(now.Add(-s.kept.age))), s.kept.octets)
 	if err == nil {
 		s.audited.Store(&auditMark{now, count - int64(removed)})
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +80,23 @@ func TestTheAuditIsBounded(t *testing.T) {
 	}
 	if last, _ := leftOver(t, s); !slices.Equal(last, got[len(got)-1:]) {
 		t.Errorf("%q", last)
+	}
+}
+
+// The ids of audit records sort by time, then by revision.
+func TestAuditIDsSort(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123)
+	var ids []string
+	for _, later := range []time.Duration{0, time.Millisecond, 877 * time.Millisecond} {
+		for _, rev := range []int64{0, 1, 255, 256, 1 << 43} {
+			id := newAuditID(at.Add(later), rev)
+			if want := fmt.Sprintf("%013d-%011x-", at.Add(later).UnixMilli(), rev); !IsAuditID(id) || !strings.HasPrefix(id, want) {
+				t.Errorf("%s, want %s and random digits", id, want)
+			}
+			ids = append(ids, id)
+		}
+	}
+	if !slices.IsSorted(ids) {
+		t.Errorf("they are not sorted: %q", ids)
 	}
 }

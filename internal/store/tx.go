@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -33,17 +30,26 @@ type Tx struct {
 	ctx    context.Context
 	s      *Store
 	rev    int64
-	world  *world                      // where kept keys are read; nil: in etcd
-	seen   map[string]*mvccpb.KeyValue // nil: read and absent
-	exact  map[string]bool             // of seen: to be compared one by one
+	world  *world // where kept keys are read; nil: in etcd
+	reads  reads
 	ranges []span
-	writes map[string][]byte // nil: delete
-	order  []string          // keys of writes, as first written
+	drops  []string // keys that go, whatever they hold
+	looks  bool     // it may not write
+	writes []write  // in the order in which the keys were first written
 	audits []model.AuditRecord
-	result string // the key under which the call's result is kept, if it is
-	zones  map[model.Name]bool
-	bad    error               // something was to be written that nobody could read
-	losses map[model.Name]bool // of zones' names, that are meant
+	result string       // the key under which the call's result is kept, if it is
+	zones  []model.Name // whose answers change
+	// everywhere: those of all zones do. alone: nothing is committed beside it.
+	everywhere, alone bool
+	bad               error        // something was to be written that nobody could read
+	losses            []model.Name // of zones' names, that are meant
+	ending            model.Name   // the zone whose import ends with this
+}
+
+// write is what is planned for a key.
+type write struct {
+	of    int    // its place in reads
+	value []byte // nil: delete
 }
 
 type span struct{ from, to string }
@@ -60,24 +66,43 @@ func (tx *Tx) Revision() (int64, error) {
 }
 
 // get reads keys, those not yet read in as few round trips as fit, in the order given.
-func (tx *Tx) get(keys ...string) ([]*mvccpb.KeyValue, error) {
+func (tx *Tx) get(keys ...string) ([]held, error) {
+	out, err := tx.look(keys...)
+	if err == nil {
+		for _, k := range keys {
+			tx.compare(k)
+		}
+	}
+	return out, err
+}
+
+// compare has a key that was read compared by itself.
+func (tx *Tx) compare(key string) { tx.reads.all[tx.reads.find(key)].exact = true }
+
+// look is get for keys of which only some matter: whoever knows which has those compared.
+func (tx *Tx) look(keys ...string) ([]held, error) {
+	out := make([]held, len(keys))
 	var missing []string
-	for _, k := range keys {
-		if _, ok := tx.seen[k]; !ok && tx.inWorld(k) {
-			tx.seen[k] = tx.world.find(k)
-		} else if !ok && !slices.Contains(missing, k) {
+	for i, k := range keys {
+		if at := tx.reads.find(k); at >= 0 {
+			out[i] = tx.reads.all[at].held
+		} else if tx.inWorld(k) {
+			out[i] = tx.world.find(k)
+			tx.reads.add(k, out[i])
+		} else if !slices.Contains(missing, k) {
 			missing = append(missing, k)
 		}
-		tx.exact[k] = true
+	}
+	if missing == nil {
+		return out, nil
 	}
 	for batch := range slices.Chunk(missing, maxOps) {
 		if err := tx.fetch(batch); err != nil {
 			return nil, err
 		}
 	}
-	out := make([]*mvccpb.KeyValue, len(keys))
 	for i, k := range keys {
-		out[i] = tx.seen[k]
+		out[i] = tx.reads.all[tx.reads.find(k)].held
 	}
 	return out, nil
 }
@@ -97,10 +122,11 @@ func (tx *Tx) fetch(keys []string) error {
 		tx.rev = resp.Header.Revision
 	}
 	for i, r := range resp.Responses {
-		tx.seen[keys[i]] = nil
+		var h held
 		if kvs := r.GetResponseRange().GetKvs(); len(kvs) == 1 {
-			tx.seen[keys[i]] = kvs[0]
+			h = held{kvs[0].Value, kvs[0].ModRevision}
 		}
+		tx.reads.add(keys[i], h)
 	}
 	return nil
 }
@@ -135,9 +161,31 @@ func (tx *Tx) list(from, to string, limit int64, opts ...clientv3.OpOption) ([]*
 func (tx *Tx) listed(from, to string, kvs []*mvccpb.KeyValue) []*mvccpb.KeyValue {
 	tx.ranges = append(tx.ranges, span{from, to})
 	for _, kv := range kvs {
-		tx.seen[string(kv.Key)] = kv
+		h := held{kv.Value, kv.ModRevision}
+		if at := tx.reads.find(string(kv.Key)); at >= 0 {
+			tx.reads.all[at].held = h
+		} else {
+			tx.reads.add(string(kv.Key), h)
+		}
 	}
 	return kvs
+}
+
+// one is get for one key.
+func (tx *Tx) one(key string) (held, error) {
+	at := tx.reads.find(key)
+	if at < 0 && tx.inWorld(key) {
+		at = tx.reads.add(key, tx.world.find(key))
+	}
+	if at < 0 {
+		all, err := tx.get(key)
+		if err != nil {
+			return held{}, err
+		}
+		return all[0], nil
+	}
+	tx.reads.all[at].exact = true
+	return tx.reads.all[at].held, nil
 }
 
 func (tx *Tx) inWorld(key string) bool { return tx.world != nil && tx.s.copy.Load().holds(key) }
@@ -145,101 +193,40 @@ func (tx *Tx) inWorld(key string) bool { return tx.world != nil && tx.s.copy.Loa
 // put plans a write; nil deletes. Only a key that was read may be written, so that
 // it is compared.
 func (tx *Tx) put(key string, value []byte) {
-	if tx.writes == nil {
+	if tx.looks {
 		panic("store: a write in Read: " + key)
 	}
-	if _, ok := tx.seen[key]; !ok {
+	at := tx.reads.find(key)
+	if at < 0 {
 		panic("store: a write of a key that was not read: " + key)
 	}
-	if _, ok := tx.writes[key]; !ok {
-		tx.order = append(tx.order, key)
+	r := &tx.reads.all[at]
+	r.exact = true
+	if r.write > 0 {
+		tx.writes[r.write-1].value = value
+		return
 	}
-	tx.writes[key] = value
-	tx.exact[key] = true
+	tx.writes = append(tx.writes, write{at, value})
+	r.write = len(tx.writes)
 }
+
+// drop plans to delete a key that nothing rests on, unread; by itself that is no change.
+func (tx *Tx) drop(key string) { tx.drops = append(tx.drops, key) }
 
 // answers says that the zone's answers change with this transaction, if it
 // changes anything.
-func (tx *Tx) answers(z model.Name) { tx.zones[z] = true }
+func (tx *Tx) answers(z model.Name) {
+	if !slices.Contains(tx.zones, z) {
+		tx.zones = append(tx.zones, z)
+	}
+}
 
 // Accept says that losing most names of a zone, or the zone, is meant, now or at an
 // earlier revision: replicas whose guard holds the zone let go. There need be no such
 // zone. By itself it is a change.
 func (tx *Tx) Accept(zone model.Name) {
 	tx.answers(zone)
-	tx.losses[zone] = true
-}
-
-// ops is what is really to be written, and whether that is a change.
-func (tx *Tx) ops() (ops []clientv3.Op, changed bool) {
-	for _, k := range tx.order {
-		old, v := tx.seen[k], tx.writes[k]
-		if v == nil && old == nil || v != nil && old != nil && bytes.Equal(v, old.Value) {
-			continue
-		}
-		changed = changed || k != tx.result
-		if v == nil {
-			ops = append(ops, clientv3.OpDelete(k))
-		} else {
-			ops = append(ops, clientv3.OpPut(k, string(v)))
-		}
+	if !slices.Contains(tx.losses, zone) {
+		tx.losses = append(tx.losses, zone)
 	}
-	if !changed && len(tx.losses) == 0 {
-		return ops, false
-	}
-	for z := range tx.losses {
-		ops = append(ops, clientv3.OpPut(tx.s.keys.accept(z), strconv.FormatInt(tx.rev, 10)))
-	}
-	for z := range tx.zones {
-		ops = append(ops, clientv3.OpPut(tx.s.keys.rev(z), ""))
-	}
-	for i := range tx.audits {
-		ops = append(ops, clientv3.OpPut(tx.s.keys.audit(newAuditID(tx.audits[i].Time, tx.rev)), string(encodeAudit(&tx.audits[i]))))
-	}
-	return ops, true
-}
-
-// writesAny reports whether there is anything to commit.
-func (tx *Tx) writesAny() bool {
-	ops, _ := tx.ops()
-	return len(ops) > 0
-}
-
-func (tx *Tx) commit() (Result, bool, error) {
-	rev, err := tx.Revision()
-	if err = errors.Join(err, tx.bad); err != nil {
-		return Result{}, false, err
-	}
-	ops, changed := tx.ops()
-	if len(ops) == 0 {
-		return Result{Revision: rev}, true, nil
-	}
-	cmps := tx.compares()
-	if len(ops) > maxOps || len(cmps) > maxOps {
-		return Result{}, false, model.E(model.Exhausted, "change", "").Because("it touches too many names at once").Hint("do it in smaller steps")
-	}
-	ctx, cancel := context.WithTimeout(tx.ctx, callTimeout)
-	defer cancel()
-	resp, err := tx.s.client.Txn(ctx).If(cmps...).Then(ops...).Commit()
-	if err != nil {
-		return Result{}, false, unknownOutcome(err)
-	}
-	return Result{Revision: resp.Header.Revision, Changed: changed}, resp.Succeeded, nil
-}
-
-// compares is one for each key that was read by itself or is written, and one for
-// each range.
-func (tx *Tx) compares() []clientv3.Cmp {
-	var cmps []clientv3.Cmp
-	for k := range tx.exact {
-		var mod int64
-		if kv := tx.seen[k]; kv != nil {
-			mod = kv.ModRevision
-		}
-		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(k), "=", mod))
-	}
-	for _, r := range tx.ranges {
-		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(r.from), "<", tx.rev+1).WithRange(r.to))
-	}
-	return cmps
 }

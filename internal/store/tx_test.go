@@ -69,22 +69,24 @@ func addressed(a string, gen uint64) *model.NameData {
 
 // putHost makes or changes a host.
 func putHost(ctx context.Context, s *Store, zone, name model.Name, addr string) (Result, error) {
-	return s.Update(ctx, func(tx *Tx) error {
-		z, err := tx.Zone(zone)
-		if err != nil {
-			return err
-		}
-		path, err := tx.Path(z, name)
-		if err != nil {
-			return err
-		}
-		tx.PutName(z, name, addressed(addr, 1))
-		if path[0].Host == nil {
-			tx.PutHost(z, name, &model.HostControl{Owner: "admin/x"})
-		}
-		tx.Audit(model.AuditRecord{Time: time.UnixMilli(1), Action: "host.set", Zone: zone, Name: name, After: addr})
-		return nil
-	})
+	return s.Update(ctx, func(tx *Tx) error { return setHost(tx, zone, name, addr) })
+}
+
+func setHost(tx *Tx, zone, name model.Name, addr string) error {
+	z, err := tx.Zone(zone)
+	if err != nil {
+		return err
+	}
+	path, err := tx.Path(z, name)
+	if err != nil {
+		return err
+	}
+	tx.PutName(z, name, addressed(addr, 1))
+	if path[0].Host == nil {
+		tx.PutHost(z, name, nil, &model.HostControl{Owner: "admin/x"})
+	}
+	tx.Audit(model.AuditRecord{Time: time.UnixMilli(1), Action: "host.set", Zone: zone, Name: name, After: addr})
+	return nil
 }
 
 func TestOneChangeIsOneRevision(t *testing.T) {
@@ -246,6 +248,19 @@ func TestWhatWasReadIsCompared(t *testing.T) {
 			_, err := tx.ZoneAbove("h.sub.example.org.")
 			return err
 		}, func() { createZone(t, s, "sub.example.org.") }, 2},
+		{"a name of a zone below changed, read with others under one comparison", readBelow,
+			func() { must(t)(putHost(t.Context(), s, "sub.example.org.", "ns.sub.example.org.", "192.0.2.1")) }, 2},
+		{"a zone below went, likewise", readBelow, func() {
+			must(t)(s.Update(t.Context(), func(tx *Tx) error {
+				z, err := tx.Zone("sub.example.org.")
+				if err == nil {
+					tx.DeleteZone(z)
+				}
+				return err
+			}))
+		}, 2},
+		{"a zone below appeared, likewise", readBelow, func() { createZone(t, s, "x.sub.example.org.") }, 2},
+		{"a zone beside appeared, likewise", readBelow, func() { createZone(t, s, "example.orga.") }, 1},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -269,6 +284,21 @@ func TestWhatWasReadIsCompared(t *testing.T) {
 			}
 		})
 	}
+}
+
+func readBelow(tx *Tx, _ *model.Zone) error {
+	return tx.OfZonesBelow(exampleOrg, func() error {
+		zones, err := tx.ZonesBelow(exampleOrg)
+		if err != nil || len(zones) == 0 {
+			return err
+		}
+		z, err := tx.Zone(zones[0])
+		if err != nil {
+			return err
+		}
+		_, err = tx.Path(z, "ns.sub.example.org.")
+		return err
+	})
 }
 
 func must(t *testing.T) func(Result, error) {
@@ -439,7 +469,7 @@ func initialize(t *testing.T, s *Store, key *MasterKey) error {
 	if won, err := s.Initialize(t.Context(), key, "first", []byte("sum"), time.Unix(1, 0)); err != nil || !won {
 		return fmt.Errorf("initialize: %v, %v", won, err)
 	}
-	return s.UseMasterKey(t.Context(), key)
+	return s.UseMasterKeys(t.Context(), key)
 }
 
 func TestMasterKeyOfTheFirstStartIsWanted(t *testing.T) {
@@ -448,7 +478,7 @@ func TestMasterKeyOfTheFirstStartIsWanted(t *testing.T) {
 	if id, err := s.MasterKeyID(t.Context()); id != "" || err != nil {
 		t.Fatalf("fresh: %q, %v", id, err)
 	}
-	if err := s.UseMasterKey(t.Context(), key); model.KindOf(err) != model.Precondition {
+	if err := s.UseMasterKeys(t.Context(), key); model.KindOf(err) != model.Precondition {
 		t.Errorf("before the first start: %v", err)
 	}
 	if err := initialize(t, s, key); err != nil {
@@ -457,7 +487,7 @@ func TestMasterKeyOfTheFirstStartIsWanted(t *testing.T) {
 	if won, err := s.Initialize(t.Context(), other, "second", []byte("sum2"), time.Unix(1, 0)); won || err != nil {
 		t.Errorf("a second first start: %v, %v", won, err)
 	}
-	if err := s.UseMasterKey(t.Context(), other); model.KindOf(err) != model.Precondition || !strings.Contains(err.Error(), key.ID()) {
+	if err := s.UseMasterKeys(t.Context(), other); model.KindOf(err) != model.Precondition || !strings.Contains(err.Error(), key.ID()) {
 		t.Errorf("another key: %v, want the id %s named", err, key.ID())
 	}
 	if err := s.Read(t.Context(), func(tx *Tx) error {
@@ -478,9 +508,23 @@ func TestMasterKeyOfTheFirstStartIsWanted(t *testing.T) {
 	}
 }
 
+// switchTo ends an import well.
+func switchTo(t *testing.T, s *Store, c *Claim) {
+	t.Helper()
+	must(t)(s.Update(t.Context(), func(tx *Tx) error {
+		z, err := tx.Zone(c.zone)
+		if err != nil {
+			return err
+		}
+		z.Generation = c.Generation
+		tx.PutZone(z)
+		return tx.EndImport(c)
+	}))
+}
+
 func TestSweepRemovesOnlyTheDead(t *testing.T) {
 	s := freshStore(t)
-	z := createZone(t, s, exampleOrg)
+	createZone(t, s, exampleOrg)
 	names := func(yield func(model.Name, *model.NameData) bool) {
 		for i := range 250 {
 			if !yield(model.Name(fmt.Sprintf("n%d.example.org.", i)), addressed("192.0.2.1", 1)) {
@@ -488,11 +532,16 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 			}
 		}
 	}
-	load := func(gen uint64) {
+	load := func() *Claim {
 		t.Helper()
-		if err := s.LoadGeneration(t.Context(), exampleOrg, gen, names); err != nil {
+		c, err := s.ClaimImport(t.Context(), exampleOrg, "somebody", time.Unix(1, 0))
+		if err == nil {
+			err = c.Load(names, func(int) {})
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
+		return c
 	}
 	count := func(want int) {
 		t.Helper()
@@ -507,9 +556,11 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 			t.Errorf("swept %d, %v; want %d", n, err, want)
 		}
 	}
-	load(z.Generation)
-	coming := uint64(revision(t, s)+1) << 20
-	load(coming)
+	switchTo(t, s, load())
+	if n, err := s.Sweep(t.Context(), time.Unix(1, 0)); n != 0 || err != nil { // the first was empty
+		t.Errorf("swept %d, %v", n, err)
+	}
+	coming := load()
 	sweep(0) // one is served, one is being loaded
 	before := revision(t, s)
 	if _, err := s.Update(t.Context(), func(tx *Tx) error {
@@ -517,10 +568,15 @@ func TestSweepRemovesOnlyTheDead(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		z.Generation = coming
+		z.Generation = coming.Generation
 		tx.PutZone(z)
-		return nil
+		return tx.EndImport(coming)
 	}); err != nil {
+		t.Fatal(err)
+	}
+	sweep(250)
+	gone := load() // younger than the one in use, and abandoned
+	if _, err := s.client.Revoke(t.Context(), gone.lease); err != nil {
 		t.Fatal(err)
 	}
 	sweep(250)
@@ -564,7 +620,7 @@ func TestAuditIsReadNewestFirst(t *testing.T) {
 	before := ""
 	for range 3 {
 		if err := s.Read(t.Context(), func(tx *Tx) error {
-			recs, more, err := tx.AuditRecords(before, 2, func(*model.AuditRecord) bool { return true })
+			recs, more, err := tx.AuditRecords(before, time.Time{}, 2, func(*model.AuditRecord) bool { return true })
 			for _, r := range recs {
 				if r.Revision == 0 {
 					t.Errorf("record without revision: %+v", r)

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"go.etcd.io/etcd/api/v3/mvccpb"
-
-	"signpost/internal/model"
-)
+import "signpost/internal/model"
 
 // Named is a name with what is stored of it.
 type Named struct {
@@ -19,30 +15,31 @@ func (tx *Tx) Zone(name model.Name) (*model.Zone, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kvs[0] == nil {
+	if !kvs[0].there() {
 		return nil, model.E(model.NotFound, "find zone", name.Text()).Because("there is no such zone").Hint("signpost zone list shows those there are")
 	}
-	return decodeZone(name, kvs[0].Value, kvs[0].ModRevision)
+	return tx.s.zones.decode(name, kvs[0].value, kvs[0].mod)
 }
 
-// ZoneAbove reads the zone that a name belongs to: the longest that contains it.
-// All zones that could are compared at commit. Errors: NotFound.
+// ZoneAbove reads the zone that a name belongs to: the longest that contains it. It, and
+// that there is no longer one, is compared at commit. Errors: NotFound.
 func (tx *Tx) ZoneAbove(name model.Name) (*model.Zone, error) {
-	var candidates []model.Name
+	if tx.world == nil { // all in one round trip
+		var keys []string
+		for n, ok := name, true; ok; n, ok = n.Parent() {
+			keys = append(keys, tx.s.keys.zone(n))
+		}
+		if _, err := tx.look(keys...); err != nil {
+			return nil, err
+		}
+	}
 	for n, ok := name, true; ok; n, ok = n.Parent() {
-		candidates = append(candidates, n)
-	}
-	keys := make([]string, len(candidates))
-	for i, n := range candidates {
-		keys[i] = tx.s.keys.zone(n)
-	}
-	kvs, err := tx.get(keys...)
-	if err != nil {
-		return nil, err
-	}
-	for i, kv := range kvs {
-		if kv != nil {
-			return decodeZone(candidates[i], kv.Value, kv.ModRevision)
+		h, err := tx.one(tx.s.keys.zone(n))
+		if err != nil {
+			return nil, err
+		}
+		if h.there() {
+			return tx.s.zones.decode(n, h.value, h.mod)
 		}
 	}
 	return nil, model.E(model.NotFound, "find zone of", name.Text()).Because("no zone here contains it").Hint("signpost zone list shows those there are")
@@ -66,8 +63,8 @@ func (tx *Tx) Path(z *model.Zone, name model.Name) ([]Named, error) {
 		if path[i].Data, err = nameOf(kvs[2*i]); err != nil {
 			return nil, err
 		}
-		if kv := kvs[2*i+1]; kv != nil {
-			if path[i].Host, err = decodeHostControl(kv.Value, kv.ModRevision); err != nil {
+		if kv := kvs[2*i+1]; kv.there() {
+			if path[i].Host, err = decodeHostControl(kv.value, kv.mod); err != nil {
 				return nil, err
 			}
 		}
@@ -75,11 +72,30 @@ func (tx *Tx) Path(z *model.Zone, name model.Name) ([]Named, error) {
 	return path, nil
 }
 
-func nameOf(kv *mvccpb.KeyValue) (*model.NameData, error) {
-	if kv == nil {
+// Datas reads what is stored of names of a zone, nil for those that are not there.
+func (tx *Tx) Datas(z *model.Zone, names ...model.Name) ([]*model.NameData, error) {
+	keys := make([]string, len(names))
+	for i, n := range names {
+		keys[i] = tx.s.keys.name(z.Name, z.Generation, n)
+	}
+	kvs, err := tx.get(keys...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*model.NameData, len(names))
+	for i, kv := range kvs {
+		if out[i], err = nameOf(kv); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func nameOf(kv held) (*model.NameData, error) {
+	if !kv.there() {
 		return nil, nil
 	}
-	return decodeName(kv.Value, kv.ModRevision)
+	return decodeName(kv.value, kv.mod)
 }
 
 // Below reads the names strictly below one, at most limit (0: all), in key order.
@@ -112,7 +128,7 @@ func (tx *Tx) names(from, to string, limit int) ([]Named, error) {
 		if err != nil || !ok {
 			return nil, model.E(model.Internal, "read names", "").Because("there is a foreign key among them").From(err)
 		}
-		data, err := nameOf(kv)
+		data, err := decodeName(kv.Value, kv.ModRevision)
 		if err != nil {
 			return nil, err
 		}
@@ -121,29 +137,35 @@ func (tx *Tx) names(from, to string, limit int) ([]Named, error) {
 	return out, nil
 }
 
-// Zones reads zones in key order, at most limit, starting after a zone ("" for the
-// first). A zone whose value cannot be read is left out.
+// Zones reads zones in key order, at most limit (0: all), starting after a zone ("" for the
+// first); fewer only at the end. A zone whose value cannot be read is left out.
 func (tx *Tx) Zones(after model.Name, limit int) ([]*model.Zone, error) {
 	from := tx.s.keys.zones()
 	to := prefixEnd(from)
 	if after != "" {
 		from = tx.s.keys.zone(after) + "\x00"
 	}
-	kvs, err := tx.list(from, to, int64(limit))
-	if err != nil {
-		return nil, err
-	}
 	var zones []*model.Zone
-	for _, kv := range kvs {
-		k, ok, err := tx.s.keys.parse(string(kv.Key))
-		if err != nil || !ok {
-			continue
+	for {
+		want := limit - len(zones)
+		kvs, err := tx.list(from, to, int64(want))
+		if err != nil {
+			return nil, err
 		}
-		if z, err := decodeZone(k.Zone, kv.Value, kv.ModRevision); err == nil {
-			zones = append(zones, z)
+		for _, kv := range kvs {
+			k, ok, err := tx.s.keys.parse(string(kv.Key))
+			if err != nil || !ok {
+				continue
+			}
+			if z, err := decodeZone(k.Zone, kv.Value, kv.ModRevision); err == nil {
+				zones = append(zones, z)
+			}
 		}
+		if limit == 0 || len(kvs) < want || len(zones) == limit {
+			return zones, nil
+		}
+		from = string(kvs[len(kvs)-1].Key) + "\x00"
 	}
-	return zones, nil
 }
 
 // ZonesBelow reads the zones strictly below a name.
@@ -164,6 +186,22 @@ func (tx *Tx) ZonesBelow(name model.Name) ([]model.Name, error) {
 		}
 	}
 	return below, nil
+}
+
+// OfZonesBelow runs look, which reads only what belongs to zones strictly below a
+// name. However much that is, one comparison stands for all of it: any change of
+// those zones' answers before the commit makes the change be decided again.
+func (tx *Tx) OfZonesBelow(name model.Name, look func() error) error {
+	from := tx.s.keys.rev(name)
+	if name == model.Root {
+		from = tx.s.keys.revs()
+	}
+	if _, err := tx.list(from, prefixEnd(from), 0); err != nil {
+		return err
+	}
+	n := len(tx.ranges)
+	defer func() { tx.ranges = tx.ranges[:n] }()
+	return tx.reads.inexactly(look)
 }
 
 // Hosts reads the hosts of a zone in key order, at most limit, starting after a
@@ -214,20 +252,9 @@ func (tx *Tx) ZoneRevision(name model.Name) (int64, error) {
 	}
 	var rev int64
 	for _, kv := range kvs {
-		if kv != nil {
-			rev = max(rev, kv.ModRevision)
-		}
+		rev = max(rev, kv.mod)
 	}
 	return rev, nil
-}
-
-// Token reads a credential by the SHA-256 of its secret; nil when there is none.
-func (tx *Tx) Token(sum []byte) (*model.Token, error) {
-	kvs, err := tx.get(tx.s.keys.token(sum))
-	if err != nil || kvs[0] == nil {
-		return nil, err
-	}
-	return decodeToken(kvs[0].Value, kvs[0].ModRevision)
 }
 
 // prefixEnd is the first key after all that start with prefix.

@@ -1,14 +1,12 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -16,7 +14,10 @@ import (
 )
 
 // watch gives the sink one revision after another until something ends it, and
-// probes meanwhile whether etcd has more.
+// probes meanwhile whether etcd has more. It takes nothing before a probe that began
+// when the watch was open has found that it goes on from where the sink is: what a
+// restored etcd says next would be put on top of what it never had. From then on the
+// stream itself is the proof, for no etcd is restored under an open one.
 func (f *follower) watch(ctx context.Context) *ending {
 	// Without a leader a watch is silent for ever; this closes it.
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
@@ -24,11 +25,17 @@ func (f *follower) watch(ctx context.Context) *ending {
 	defer running.Wait()
 	defer cancel()
 
-	responses := make(chan clientv3.WatchResponse)
-	from := f.at.rev + 1
-	running.Go(func() { f.s.receive(ctx, from, responses) })
+	in := f.inflow()
+	running.Go(func() { in.run(ctx) })
+	var opened, believed bool
+	created := 0
 	probes := make(chan probed, 1)
 	probing := false
+	look := func() {
+		probing = true
+		p := probe{store: f.s, limit: f.o.ProbeEvery / 2, at: f.at, seen: f.seen, opens: opened && !believed}
+		running.Go(func() { probes <- p.run(ctx) })
+	}
 	tick := time.NewTicker(f.o.ProbeEvery)
 	defer tick.Stop()
 	doubt := time.NewTimer(time.Until(f.doubt))
@@ -36,13 +43,17 @@ func (f *follower) watch(ctx context.Context) *ending {
 	compared := make(chan *ending, 1)
 	f.awaited = awaited{}
 	for {
+		responses := in.out
+		if opened && !believed {
+			responses = nil
+		}
 		var end *ending
 		select {
 		case <-ctx.Done():
 			return &ending{}
 		case <-doubt.C:
 			held, ok := f.sink.(Comparer)
-			if !ok {
+			if !ok || len(f.spans) > 1 {
 				return &ending{whole: true}
 			}
 			compare, rev := held.Held(), f.at.rev
@@ -51,16 +62,30 @@ func (f *follower) watch(ctx context.Context) *ending {
 			f.trustAgain()
 			doubt.Reset(time.Until(f.doubt))
 		case r, open := <-responses:
-			end = f.take(r, open)
+			switch {
+			case !open:
+				end = &ending{what: TroubleWatch, err: in.err}
+			case r.Created:
+				created++
+				opened = created == len(f.spans)
+				if opened && !probing {
+					look()
+				}
+			default:
+				in.waiting.Add(-sizeOf(r.WatchResponse))
+				end = f.take(r)
+			}
 		case <-tick.C:
 			if !probing {
-				probing = true
-				p := probe{store: f.s, limit: f.o.ProbeEvery / 2, at: f.at, proven: f.proven, seen: f.seen}
-				running.Go(func() { probes <- p.run(ctx) })
+				look()
 			}
 		case p := <-probes:
 			probing = false
-			end = f.judge(p)
+			if end = f.judge(p); end == nil && p.err == nil && p.opens {
+				believed, f.believed = true, time.Now()
+			} else if end == nil && opened && !believed && !p.opens {
+				look()
+			}
 		}
 		if end != nil {
 			return end
@@ -68,31 +93,8 @@ func (f *follower) watch(ctx context.Context) *ending {
 	}
 }
 
-// receive hands on what a watch of v1/dns/ from a revision brings, and closes out
-// when the watch is closed. Each watch has a stream of its own, which the client
-// opens at the next member in turn.
-func (s *Store) receive(ctx context.Context, from int64, out chan<- clientv3.WatchResponse) {
-	defer close(out)
-	w := clientv3.NewWatcher(s.client)
-	defer w.Close()
-	// Fragments of a large revision are put together by the client; etcd never spreads
-	// a revision over several responses otherwise. Progress notifications, every ten
-	// minutes, keep a quiet watch from being compacted away.
-	for r := range w.Watch(ctx, s.keys.dns(), clientv3.WithRange(prefixEnd(s.keys.dns())),
-		clientv3.WithRev(from), clientv3.WithFragment(), clientv3.WithProgressNotify()) {
-		select {
-		case out <- r:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // take delivers the revisions of one response.
-func (f *follower) take(r clientv3.WatchResponse, open bool) *ending {
-	if !open {
-		return &ending{what: TroubleWatch, err: errClosed}
-	}
+func (f *follower) take(r inflowing) *ending {
 	if err := r.Err(); errors.Is(err, rpctypes.ErrCompacted) {
 		return &ending{TroubleCompacted, true, translate(err, "follow", "")}
 	} else if err != nil {
@@ -102,7 +104,7 @@ func (f *follower) take(r clientv3.WatchResponse, open bool) *ending {
 		return &ending{TroubleRestored, true, err}
 	}
 	if r.IsProgressNotify() {
-		f.advance(r.Header.Revision)
+		f.passed(r.span, r.Header.Revision)
 		return nil
 	}
 	for events := r.Events; len(events) > 0; {
@@ -110,10 +112,10 @@ func (f *follower) take(r clientv3.WatchResponse, open bool) *ending {
 		for n < len(events) && events[n].Kv.ModRevision == rev {
 			n++
 		}
-		if rev <= f.at.rev {
+		if rev <= f.upTo(r.span) {
 			return &ending{TroubleRestored, true, errors.New("follow: a revision came a second time")}
 		}
-		if end := f.deliver(rev, events[:n]); end != nil {
+		if end := f.deliver(r.span, rev, events[:n]); end != nil {
 			return end
 		}
 		events = events[n:]
@@ -121,8 +123,8 @@ func (f *follower) take(r clientv3.WatchResponse, open bool) *ending {
 	return nil
 }
 
-// deliver gives the sink one revision.
-func (f *follower) deliver(rev int64, events []*clientv3.Event) *ending {
+// deliver gives the sink what one revision has of a span.
+func (f *follower) deliver(of int, rev int64, events []*clientv3.Event) *ending {
 	changes := make([]model.Change, 0, len(events))
 	for _, e := range events {
 		deleted := e.Type == clientv3.EventTypeDelete
@@ -137,6 +139,10 @@ func (f *follower) deliver(rev int64, events []*clientv3.Event) *ending {
 	}
 	if len(changes) > 0 {
 		f.sink.Next(rev, changes)
+	}
+	if of > 0 {
+		f.passed(of, rev)
+		return nil
 	}
 	for _, e := range events {
 		if e.Type == clientv3.EventTypeDelete {
@@ -165,21 +171,4 @@ func jitter(d time.Duration) time.Duration {
 func (f *follower) advance(rev int64) {
 	f.at.rev = max(f.at.rev, rev)
 	f.seen.rev = max(f.seen.rev, rev)
-}
-
-// note takes account of a key that the sink was given. The best witness is the newest
-// that says something.
-func (p *position) note(revs []byte, kv *mvccpb.KeyValue) {
-	if kv.ModRevision > p.witness.mod || kv.ModRevision == p.witness.mod && len(kv.Value) > 0 {
-		p.witness = witness{string(kv.Key), kv.ModRevision, kv.Value}
-	}
-	if kv.ModRevision > p.newest && bytes.HasPrefix(kv.Key, revs) {
-		p.newest = kv.ModRevision
-	}
-}
-
-func (p *position) forget(kv *mvccpb.KeyValue) {
-	if p.witness.key == string(kv.Key) {
-		p.witness = witness{}
-	}
 }

@@ -15,23 +15,28 @@ import (
 	"signpost/internal/model"
 )
 
-// load gives the sink the whole state. The first page is read linearizably and sets
-// the revision at which the others are read.
+// load gives the sink the whole state. The newest mark is read linearizably and sets
+// the revision at which all else is read.
 func (f *follower) load(ctx context.Context) *ending {
 	begin := time.Now()
-	first := f.page(ctx, f.s.keys.dns(), 0)
-	if first.err != nil {
-		return &ending{TroubleRead, true, first.err}
+	newest, err := f.s.newestMark(ctx, readTimeout)
+	if err != nil {
+		return &ending{TroubleRead, true, err}
 	}
-	if err := f.seen.restored(first.cluster, first.rev); err != nil {
+	at := position{rev: newest.Header.Revision}
+	for _, kv := range newest.Kvs {
+		at.note(f.revs, kv)
+	}
+	seen := history{newest.Header.ClusterId, at.rev}
+	if err := f.seen.restored(seen.cluster, seen.rev); err != nil {
 		f.trouble(TroubleRestored, err)
 	}
-	f.seen = history{first.cluster, first.rev}
-	if err := f.schemaAt(ctx, first.rev); err != nil {
+	f.seen = seen
+	if err := f.schemaAt(ctx, at.rev); err != nil {
 		return err
 	}
-	w := whole{f: f, at: position{rev: first.rev}}
-	err := f.sink.Load(first.rev, first.cluster, w.all(ctx, first))
+	w := whole{f: f, begin: at, at: at}
+	err = f.sink.Load(at.rev, seen.cluster, w.all(ctx))
 	switch {
 	case w.err != nil:
 		return &ending{TroubleRead, true, w.err}
@@ -40,7 +45,10 @@ func (f *follower) load(ctx context.Context) *ending {
 	case !w.complete:
 		return &ending{TroubleRead, true, errors.New("follow: the state was not taken to its end")}
 	}
-	f.at, f.proven = w.at, w.at
+	f.at = w.at
+	for i := range f.came {
+		f.came[i] = at.rev
+	}
 	f.trustAgain()
 	f.confirm(begin)
 	return nil
@@ -73,26 +81,9 @@ func checkSchema(raw []byte) error {
 	return nil
 }
 
-// page is a number of keys in order. next is where the next page starts, or "".
-type page struct {
-	kvs     []*mvccpb.KeyValue
-	next    string
-	rev     int64
-	cluster uint64
-	err     error
-}
-
-func (f *follower) page(ctx context.Context, from string, rev int64, opts ...clientv3.OpOption) page {
-	opts = append(opts, clientv3.WithRange(prefixEnd(f.s.keys.dns())), clientv3.WithLimit(f.o.PageSize), clientv3.WithRev(rev))
-	resp, err := f.s.get(ctx, readTimeout, from, opts...)
-	if err != nil {
-		return page{err: err}
-	}
-	p := page{kvs: resp.Kvs, rev: resp.Header.Revision, cluster: resp.Header.ClusterId}
-	if resp.More {
-		p.next = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
-	}
-	return p
+// pages reads a span at a revision.
+func (f *follower) pages(of span, rev int64) *pages {
+	return &pages{s: f.s, from: of.from, to: of.to, rev: rev, limit: f.o.PageSize}
 }
 
 // tries is how many members are asked before a read is given up.
@@ -119,62 +110,116 @@ func (s *Store) get(ctx context.Context, limit time.Duration, key string, opts .
 // whole is one reading of the whole state.
 type whole struct {
 	f        *follower
+	begin    position // what was known before the first page
 	at       position
 	complete bool
 	err      error
 }
 
-// all reads one page ahead.
-func (w *whole) all(ctx context.Context, first page) iter.Seq2[model.Change, error] {
+// all reads one page ahead, and what is in it.
+func (w *whole) all(ctx context.Context) iter.Seq2[model.Change, error] {
 	return func(yield func(model.Change, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var reading sync.WaitGroup
+		ahead := make(chan page)
+		reading.Go(func() { w.readAhead(ctx, ahead) })
 		defer reading.Wait()
 		defer cancel()
-		for p := first; ; {
-			ahead := make(chan page, 1)
-			if next := p.next; next != "" {
-				reading.Go(func() { ahead <- w.f.page(ctx, next, w.at.rev) })
+		for !w.complete {
+			var p page
+			select {
+			case p = <-ahead:
+			case <-ctx.Done(): // then it may be that nothing more comes
+				p.err = ctx.Err()
 			}
-			for _, kv := range p.kvs {
-				w.at.note(w.f.revs, kv)
-				if c, ok := w.f.change(kv, false); ok && !yield(c, nil) {
-					return
-				}
-			}
-			if p.next == "" {
-				w.complete = true
-				return
-			}
-			if p = <-ahead; p.err != nil {
+			if p.err != nil {
 				w.err = p.err
 				yield(model.Change{}, p.err)
 				return
+			}
+			for i, kv := range p.kvs {
+				if !p.beside {
+					w.at.note(w.f.revs, kv)
+				}
+				if c, ok := w.f.shown(kv, p.found[i]); ok && !yield(c, nil) {
+					return
+				}
+			}
+			if p.last {
+				if w.err = w.same(ctx); w.err != nil {
+					yield(model.Change{}, w.err)
+					return
+				}
+				w.complete = true
 			}
 		}
 	}
 }
 
+// readAhead gives pages until one is the last or an error, or ctx is done.
+func (w *whole) readAhead(ctx context.Context, to chan<- page) {
+	reader := newBulk(w.f.s.keys)
+	for i, span := range w.f.spans {
+		if !w.readSpan(ctx, i, span, reader, to) {
+			return
+		}
+	}
+}
+
+// readSpan reports whether it has come to the end of a span that is not the last.
+func (w *whole) readSpan(ctx context.Context, i int, of span, reader *bulk, to chan<- page) bool {
+	pages := w.f.pages(of, w.at.rev)
+	defer pages.close()
+	for {
+		p := pages.next(ctx)
+		end := p.last
+		p.last, p.beside = end && i == len(w.f.spans)-1, i > 0
+		for _, kv := range p.kvs {
+			reader.add(kv.Key, kv.ModRevision, kv.Value)
+		}
+		p.found = reader.take()
+		select {
+		case to <- p:
+		case <-ctx.Done():
+			return false
+		}
+		if end || p.err != nil {
+			return end && !p.last
+		}
+	}
+}
+
+// same is an error when etcd was restored from a backup while the pages were read.
+func (w *whole) same(ctx context.Context) error {
+	end, err := probe{store: w.f.s, limit: readTimeout, at: w.begin}.hear(ctx, nil)
+	if end != nil {
+		return end.err
+	}
+	return err
+}
+
 // change makes of a key what the sink is told; not ok: nothing.
 func (f *follower) change(kv *mvccpb.KeyValue, deleted bool) (model.Change, bool) {
 	key, known, err := f.s.keys.parse(string(kv.Key))
-	if err != nil {
-		f.trouble(TroubleValue, err)
+	found := found{change: model.Change{Key: key, ModRevision: kv.ModRevision, Deleted: true}, known: known, err: err}
+	if known && !deleted {
+		found.change = decodeChange(key, kv.ModRevision, kv.Value)
 	}
-	if !known {
-		return model.Change{}, false
-	}
-	if deleted {
-		return model.Change{Key: key, ModRevision: kv.ModRevision, Deleted: true}, true
-	}
-	c := decodeChange(key, kv.ModRevision, kv.Value)
-	if c.Bad != nil {
-		f.trouble(TroubleValue, fmt.Errorf("key %q of revision %d: %w", kv.Key, kv.ModRevision, c.Bad))
-	}
-	return c, true
+	return f.shown(kv, found)
 }
 
-// decodeChange reads a value of a key under v1/dns/.
+// shown tells the sink of what cannot be read.
+func (f *follower) shown(kv *mvccpb.KeyValue, found found) (c model.Change, ok bool) {
+	if found.err != nil {
+		f.trouble(TroubleValue, found.err)
+	}
+	if c = found.change; found.known && c.Bad != nil {
+		f.trouble(TroubleValue, fmt.Errorf("key %q of revision %d: %w", kv.Key, kv.ModRevision, c.Bad))
+	}
+	return c, found.known
+}
+
+// decodeChange reads a value that is followed.
 func decodeChange(key model.Key, rev int64, raw []byte) model.Change {
 	c := model.Change{Key: key, ModRevision: rev, Raw: raw}
 	switch key.Kind {
@@ -182,6 +227,8 @@ func decodeChange(key model.Key, rev int64, raw []byte) model.Change {
 		c.Zone, c.Bad = decodeZone(key.Zone, raw, rev)
 	case model.NameKey:
 		c.Name, c.Bad = decodeName(raw, rev)
+	default:
+		decodeJudged(&c)
 	}
 	return c
 }

@@ -22,12 +22,14 @@ const maxChain = 16
 
 // Answer is the algorithm of RFC 1034 section 4.3.2 with the amendments of RFC 2308
 // (negative answers), 4592 (wildcards), 6672 (DNAME) and 8482 (ANY), for a name of
-// this zone in presentation form as it was asked, whose case the owners keep.
-func (z *Zone) Answer(qname string, qtype uint16) Reply {
+// this zone in presentation form as it was asked, whose case the owners keep. draw is a
+// number made by chance for this question, on which it depends what is answered of
+// hosts with weights; with 0 it is all that may be drawn.
+func (z *Zone) Answer(qname string, qtype uint16, draw uint64) Reply {
 	if !z.Readable() {
 		return Reply{Rcode: dns.RcodeServerFailure}
 	}
-	a := answer{z: z, qtype: qtype}
+	a := answer{z: z, qtype: qtype, draw: draw}
 	for owner, links := qname, 0; ; links++ {
 		next := a.about(owner)
 		if next == "" || links == maxChain || a.visited(next) || !model.NameOf(next).In(z.name) {
@@ -41,6 +43,7 @@ type answer struct {
 	Reply
 	z     *Zone
 	qtype uint16
+	draw  uint64
 }
 
 // visited reports whether the answer has a CNAME of this owner: the chain is a loop.
@@ -69,7 +72,7 @@ func (a *answer) about(owner string) (next string) {
 	case nowhere:
 		a.AA = true
 		a.Rcode = dns.RcodeNameError
-		a.negative(owner)
+		a.negative(owner, a.z.negTTL)
 	}
 	return ""
 }
@@ -90,9 +93,9 @@ func (a *answer) from(e entry, owner string) (next string) {
 		a.Answer = join(a.Answer, []dns.RR{a.z.soaFor(owner, a.z.soa.Hdr.Ttl)})
 		return ""
 	}
-	s, ok := a.z.set(e, a.qtype)
+	s, ok := a.z.set(e, a.qtype, a.draw)
 	if !ok {
-		a.negative(owner)
+		a.negative(owner, a.z.negTTLAt(e))
 		return ""
 	}
 	rrs := s.rrs(owner)
@@ -102,7 +105,7 @@ func (a *answer) from(e entry, owner string) (next string) {
 }
 
 func (a *answer) alias(e entry, owner string) (next string) {
-	s, _ := a.z.set(e, dns.TypeCNAME)
+	s, _ := a.z.set(e, dns.TypeCNAME, 0)
 	rrs := s.rrs(owner)
 	if len(rrs) == 0 {
 		return ""
@@ -114,13 +117,13 @@ func (a *answer) alias(e entry, owner string) (next string) {
 // any answers QTYPE ANY with one record set, the smallest (RFC 8482 section 4.1).
 func (a *answer) any(e entry, owner string) {
 	var least set
-	for s := range a.z.setsOf(e) {
+	for s := range a.z.setsOf(e, a.draw) {
 		if least.data == "" || len(s.data) < len(least.data) {
 			least = s
 		}
 	}
 	if least.data == "" {
-		a.negative(owner)
+		a.negative(owner, a.z.negTTLAt(e))
 		return
 	}
 	a.Answer = join(a.Answer, least.rrs(owner))
@@ -128,8 +131,8 @@ func (a *answer) any(e entry, owner string) {
 
 // negative is for NXDOMAIN and NODATA: the SOA with the TTL for which they may be
 // kept (RFC 2308 sections 2 and 5).
-func (a *answer) negative(owner string) {
-	a.Ns = []dns.RR{a.z.soaFor(owner, a.z.negTTL)}
+func (a *answer) negative(owner string, ttl uint32) {
+	a.Ns = []dns.RR{a.z.soaFor(owner, ttl)}
 }
 
 // soaFor is the SOA with the zone's name in the case in which it was asked for.
@@ -144,7 +147,7 @@ func (z *Zone) soaFor(owner string, ttl uint32) dns.RR {
 // glue below the cut and what the zone has of others (RFC 1034 section 4.3.2 step
 // 3b, RFC 9471). After a CNAME the answer stays authoritative for that.
 func (a *answer) refer(cut entry, owner string) {
-	s, _ := a.z.set(cut, dns.TypeNS)
+	s, _ := a.z.set(cut, dns.TypeNS, 0)
 	a.Ns = s.rrs(owner[len(owner)-a.z.lengthOf(cut, owner):])
 	a.additional(a.Ns, true)
 }
@@ -167,7 +170,7 @@ func (z *Zone) lengthOf(e entry, owner string) int {
 // from it, of the same TTL (RFC 6672 section 3.1). One DNAME is used once in an
 // answer, or names would grow until they are too long.
 func (a *answer) redirect(e entry, owner string) (next string) {
-	s, _ := a.z.set(e, dns.TypeDNAME)
+	s, _ := a.z.set(e, dns.TypeDNAME, 0)
 	at := len(owner) - a.z.lengthOf(e, owner)
 	rrs := s.rrs(owner[at:])
 	if len(rrs) == 0 {
@@ -238,7 +241,7 @@ func (a *answer) addresses(rel, owner string, glue bool) {
 		return
 	}
 	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		if s, ok := a.z.set(e, t); ok {
+		if s, ok := a.z.set(e, t, a.draw); ok {
 			a.Extra = join(a.Extra, s.rrs(owner))
 		}
 	}

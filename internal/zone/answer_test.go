@@ -18,7 +18,7 @@ import (
 )
 
 // Each file under testdata/answers is a transcript: "view" with a zone file indented
-// below it, "host NAME [ttl=N] [wildcard] ADDRESS...", "ask NAME TYPE", and what is
+// below it, "host NAME [ttl=N] [wildcard] [withdrawn] ADDRESS...", "ask NAME TYPE", and what is
 // wanted: the code with "aa" or not, every record of every section (of a SOA its
 // serial only), or a count of answers.
 func TestTranscripts(t *testing.T) {
@@ -92,7 +92,7 @@ func (tr *transcript) question(ask string) {
 	if z == nil {
 		tr.t.Fatalf("%s: no zone for %s", tr.at, name)
 	}
-	tr.ask, tr.reply, tr.pending = ask, z.Answer(name, qtype), true
+	tr.ask, tr.reply, tr.pending = ask, z.Answer(name, qtype, 0), true
 }
 
 func (tr *transcript) check() {
@@ -141,7 +141,7 @@ func line(rr dns.RR) string {
 
 func host(t *testing.T, text string) model.Change {
 	words := strings.Fields(text)
-	h := &model.Host{}
+	h, data := &model.Host{}, &model.NameData{}
 	main := model.Endpoint{ID: model.MainEndpoint}
 	for _, w := range words[1:] {
 		if n, ok := strings.CutPrefix(w, "ttl="); ok {
@@ -149,6 +149,8 @@ func host(t *testing.T, text string) model.Change {
 			h.TTL = uint32(ttl)
 		} else if w == "wildcard" {
 			h.Wildcard = true
+		} else if w == "withdrawn" {
+			data.Withdrawn = true
 		} else {
 			main.Addresses = append(main.Addresses, netip.MustParseAddr(w))
 		}
@@ -160,7 +162,8 @@ func host(t *testing.T, text string) model.Change {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return model.Change{Key: model.Key{Kind: model.NameKey, Name: name}, ModRevision: 1, Name: &model.NameData{Host: h}}
+	data.Host = h
+	return model.Change{Key: model.Key{Kind: model.NameKey, Name: name}, ModRevision: 1, Name: data}
 }
 
 // viewOf is a zone file with hosts put onto its names.
@@ -176,7 +179,7 @@ func viewOf(t *testing.T, text string, hosts []model.Change) *zone.View {
 		if i < 0 {
 			changes = append(changes, h)
 		} else {
-			changes[i].Name.Host = h.Name.Host
+			changes[i].Name.Host, changes[i].Name.Withdrawn = h.Name.Host, h.Name.Withdrawn
 		}
 	}
 	return zone.Empty(0).Apply(1, changes)

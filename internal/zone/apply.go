@@ -1,43 +1,101 @@
 package zone
 
-import (
-	"iter"
-
-	"signpost/internal/model"
-)
+import "signpost/internal/model"
 
 // Apply is the view after the changes of one revision. It shares with v all that
 // does not change. A value that cannot be read leaves its last good one in place;
 // without one its name, or zone, answers SERVFAIL. Names of a generation that is
 // not in use are kept aside: none is answered, and a zone's switch to another
 // generation costs no more than any change. What would take away most of a zone is
-// held back: see guard.go.
+// held back: see guard.go. For names of which something is said, or that something
+// concerns which is said of everything, it is chosen again what is answered.
 func (v *View) Apply(rev int64, changes []model.Change) *View {
 	n := *v
 	n.rev = rev
-	touched := map[model.Name]*slot{}
+	st := step{n: &n, touched: map[model.Name]*touched{}}
 	for _, c := range changes {
-		if c.Key.Kind == model.AllRevKey {
-			n.all = stampOf(c)
-			n.touchAll(touched)
-			continue
-		}
-		s := n.touch(touched, c.Key.Zone)
-		switch c.Key.Kind {
-		case model.ZoneKey:
-			s.setValue(c)
-		case model.ZoneRevKey:
-			s.rev = stampOf(c)
-		case model.AcceptKey:
-			s.accept = stampOf(c)
-		case model.NameKey:
-			s.setGen(c.Key.Generation, s.gen(c.Key.Generation).apply(c))
+		st.take(c)
+	}
+	for _, c := range changes { // now that it is known what choosing depends on
+		if c.Key.Kind == model.NameKey {
+			s := st.touch(c.Key.Zone)
+			s.setGen(c.Key.Generation, s.gen(c.Key.Generation).apply(c, s.setting(n.common)))
 		}
 	}
-	for _, s := range touched {
-		n.replace(s, v.rev)
+	for _, s := range st.touched {
+		st.choose(s)
+		st.replace(s, v.rev)
 	}
 	return &n
+}
+
+// step is a view on its way from one revision to the next.
+type step struct {
+	n       *View
+	touched map[model.Name]*touched
+	moved   moved
+}
+
+// touched is a slot that changes, and those of its names of which something else is said.
+type touched struct {
+	*slot
+	before *slot
+	again  map[string]bool
+}
+
+func (s *touched) chooseAgain(rel string) {
+	if s.again == nil {
+		s.again = map[string]bool{}
+	}
+	s.again[rel] = true
+}
+
+// take takes a change of any key but a name's.
+func (st *step) take(c model.Change) {
+	switch k := c.Key; {
+	case k.Kind == model.AllRevKey:
+		st.n.all = stampOf(c)
+		st.touchAll()
+	case isCommon(k.Kind):
+		st.n.common = st.n.common.take(c)
+		st.moved.take(k)
+		st.touchAll()
+	case isSaid(k.Kind):
+		s, rel := st.touch(k.Zone), relative(k.Name, k.Zone)
+		s.hear(rel, c)
+		s.chooseAgain(rel)
+	case k.Kind == model.ZoneKey:
+		st.touch(k.Zone).setValue(c)
+	case k.Kind == model.ZoneRevKey:
+		st.touch(k.Zone).rev = stampOf(c)
+	case k.Kind == model.AcceptKey:
+		st.touch(k.Zone).accept = stampOf(c)
+	}
+}
+
+// choose chooses again in all generations of a slot where that may come out otherwise.
+func (st *step) choose(s *touched) {
+	in := s.setting(st.n.common)
+	if s.before != nil && s.before.setting(nil).incarnation != in.incarnation {
+		for of := range s.said.all() { // words may count, or count no more
+			s.chooseAgain(of.name)
+		}
+	}
+	if len(s.again) > 0 || st.moved.any() {
+		for _, g := range s.gens {
+			s.setGen(g.number, st.chosen(g.names, s.again, in))
+		}
+	}
+}
+
+func (st *step) chosen(n names, again map[string]bool, in *setting) names {
+	for rel := range again {
+		n.rechoose(rel, in)
+	}
+	if st.moved.any() {
+		n = n.rechooseFor(&st.moved, in)
+	}
+	return n
 }
 
 func stampOf(c model.Change) stamp {
@@ -48,33 +106,34 @@ func stampOf(c model.Change) stamp {
 }
 
 // touch gives a slot of one's own to change.
-func (v *View) touch(touched map[model.Name]*slot, zone model.Name) *slot {
-	if s := touched[zone]; s != nil {
+func (st *step) touch(zone model.Name) *touched {
+	if s := st.touched[zone]; s != nil {
 		return s
 	}
-	s := &slot{name: zone}
-	if old, ok := v.slots.find(string(zone)); ok {
-		*s = *old
+	s := &touched{slot: &slot{name: zone}}
+	if old, ok := st.n.slots.find(string(zone)); ok {
+		*s.slot, s.before = *old, old
 	}
-	touched[zone] = s
+	st.touched[zone] = s
 	return s
 }
 
-func (v *View) touchAll(touched map[model.Name]*slot) {
-	for s := range v.slots.all() {
-		v.touch(touched, s.name)
+func (st *step) touchAll() {
+	for s := range st.n.slots.all() {
+		st.touch(s.name)
 	}
 }
 
 // replace puts a slot into its place; from is the revision of the view before.
-func (v *View) replace(s *slot, from int64) {
-	before, _ := v.slots.find(string(s.name))
-	names, bad := before.served()
-	v.names, v.bad = v.names-names, v.bad-bad
-	s.settle(before, v.all, min(from, v.rev))
-	names, bad = s.served()
-	v.names, v.bad = v.names+names, v.bad+bad
-	if s.held != nil || before != nil && before.held != nil {
+func (st *step) replace(t *touched, from int64) {
+	v, s := st.n, t.slot
+	v.counts.add(t.before.served(), -1)
+	s.settle(t.before, v.all, min(from, v.rev))
+	if s.held != nil && (len(t.again) > 0 || st.moved.any()) {
+		s.keepChoosing(v.common, func(n names, in *setting) names { return st.chosen(n, t.again, in) })
+	}
+	v.counts.add(s.served(), +1)
+	if s.held != nil || t.before != nil && t.before.held != nil {
 		v.held = withHeld(v.held, s)
 	}
 	if s.empty() {
@@ -89,108 +148,4 @@ func (s *slot) zoneOrNil() *Zone {
 		return nil
 	}
 	return s.zone
-}
-
-// Build is the view of the whole state at a revision; all yields each key once. Of
-// old, which may be nil, it takes last good values for those that cannot be read,
-// and shares what is equal; what would take away most of a zone that it has is held
-// back as in Apply. It fails only with an error from all.
-func Build(rev int64, old *View, all iter.Seq2[model.Change, error]) (*View, error) {
-	if old == nil {
-		old = Empty(0)
-	}
-	b := building{old: old, slots: map[model.Name]*slot{}, gens: map[genKey]*loading{}}
-	for c, err := range all {
-		if err != nil {
-			return nil, err
-		}
-		b.add(c)
-	}
-	v := &View{rev: rev, all: b.all}
-	for k, l := range b.gens {
-		s := b.slot(k.zone)
-		s.setGen(k.number, l.built())
-	}
-	for before := range old.slots.all() {
-		if before.zone != nil {
-			b.slot(before.name) // one that is gone is a loss to be guarded against
-		}
-	}
-	elems := make([]hashed[*slot], 0, len(b.slots))
-	for _, s := range b.slots {
-		before, _ := old.slots.find(string(s.name))
-		mark := s.held
-		s.settle(before, v.all, min(old.rev, rev))
-		s.resume(mark)
-		if s.held != nil {
-			v.held = withHeld(v.held, s)
-		}
-		if s.empty() {
-			continue
-		}
-		names, bad := s.served()
-		v.names, v.bad = v.names+names, v.bad+bad
-		elems = append(elems, hashed[*slot]{hash(s.key()), s})
-	}
-	v.slots = trieOf(elems)
-	return v, nil
-}
-
-type building struct {
-	old   *View
-	all   stamp
-	slots map[model.Name]*slot
-	gens  map[genKey]*loading
-	last  genKey // and its loading: names come zone by zone
-	into  *loading
-	from  names
-}
-
-type genKey struct {
-	zone   model.Name
-	number uint64
-}
-
-func (b *building) slot(zone model.Name) *slot {
-	s := b.slots[zone]
-	if s == nil {
-		s = &slot{name: zone}
-		b.slots[zone] = s
-	}
-	return s
-}
-
-func (b *building) add(c model.Change) {
-	switch c.Key.Kind {
-	case model.AllRevKey:
-		b.all = stampOf(c)
-	case model.ZoneRevKey:
-		b.slot(c.Key.Zone).rev = stampOf(c)
-	case model.AcceptKey:
-		b.slot(c.Key.Zone).accept = stampOf(c)
-	case model.HeldKey:
-		b.slot(c.Key.Zone).held = &held{at: c.ModRevision}
-	case model.ZoneKey:
-		s := b.slot(c.Key.Zone)
-		if before, ok := b.old.slots.find(string(s.name)); ok && c.Bad != nil && before.conf != nil {
-			s.stored, s.conf, s.raw, s.mod = true, before.conf, before.raw, before.mod
-		}
-		s.setValue(c)
-	case model.NameKey:
-		k := genKey{c.Key.Zone, c.Key.Generation}
-		if b.into == nil || b.last != k {
-			b.turnTo(k)
-		}
-		b.into.add(c, &b.from)
-	}
-}
-
-func (b *building) turnTo(k genKey) {
-	l := b.gens[k]
-	if l == nil {
-		l = &loading{names: names{zone: k.zone}, kin: map[string]*kin{}}
-		b.gens[k] = l
-	}
-	before, _ := b.old.slots.find(string(k.zone))
-	b.last, b.into, b.from = k, l, before.gen(k.number)
 }

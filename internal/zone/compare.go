@@ -32,6 +32,9 @@ func (v *View) mod(k model.Key) int64 {
 	if k.Kind == model.AllRevKey {
 		return v.all.mod
 	}
+	if isCommon(k.Kind) {
+		return v.common.of().mod(k)
+	}
 	s, ok := v.slots.find(string(k.Zone))
 	if !ok {
 		return 0
@@ -48,15 +51,20 @@ func (v *View) mod(k model.Key) int64 {
 		if e, ok := n.t.find(relative(k.Name, k.Zone)); ok && e.is(stored) {
 			return e.mod()
 		}
+	default:
+		if of, ok := s.said.find(relative(k.Name, k.Zone)); ok && isSaid(k.Kind) {
+			return of.mod(k)
+		}
 	}
 	return 0
 }
 
 // keys is how many keys the view has taken in.
 func (v *View) keys() int {
-	n := present(v.all.mod)
+	n, _ := v.common.of().counts()
+	n += present(v.all.mod)
 	for s := range v.slots.all() {
-		n += present(s.rev.mod) + present(s.accept.mod) + present(s.mod)
+		n += s.keys + present(s.rev.mod) + present(s.accept.mod) + present(s.mod)
 		for _, g := range s.gens {
 			n += g.names.stored
 		}

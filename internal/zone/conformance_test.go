@@ -24,7 +24,7 @@ func TestAnswersAreThoseOfOtherServers(t *testing.T) {
 			t.Errorf("case %d: no zone for %s", c.ID, q.Name)
 			continue
 		}
-		r := z.Answer(q.Name, q.Qtype)
+		r := z.Answer(q.Name, q.Qtype, 0)
 		if diff := c.Compare(r.Rcode, r.AA, r.Answer, r.Ns); diff != "" {
 			t.Error(diff)
 		}

@@ -2,7 +2,9 @@ package zone
 
 import (
 	"encoding/binary"
-	"strings"
+	"net/netip"
+
+	"github.com/miekg/dns"
 
 	"signpost/internal/model"
 )
@@ -38,6 +40,10 @@ const (
 	hasNS                      // it is the top of a delegated zone (not the apex)
 	hasDNAME
 	hasCNAME
+	hasHost // its A and AAAA are the plain addresses of a host
+	chooses // or they are chosen: there is more in names.beside
+	draws   // and a question may be answered with some of them
+	open    // all that no operator took away: too few are up
 )
 
 func u16(s string, i int) uint16 { return uint16(s[i])<<8 | uint16(s[i+1]) }
@@ -75,27 +81,29 @@ func (e entry) item() item {
 }
 
 func (it item) pack() entry {
-	var head [entryHeader]byte
-	binary.BigEndian.PutUint16(head[0:], uint16(it.flags))
-	binary.BigEndian.PutUint16(head[2:], uint16(len(it.key)))
-	binary.BigEndian.PutUint32(head[4:], it.children)
-	binary.BigEndian.PutUint32(head[8:], uint32(len(it.sets)))
-	binary.BigEndian.PutUint64(head[12:], uint64(it.mod))
-	var b strings.Builder
-	b.Grow(entryHeader + len(it.key) + len(it.sets) + len(it.raw))
-	b.Write(head[:])
-	b.WriteString(it.key)
-	b.WriteString(it.sets)
-	b.WriteString(it.raw)
-	return entry(b.String())
+	room := make([]byte, 0, entryHeader+len(it.key)+len(it.sets)+len(it.raw))
+	return entry(appendEntry(room, it, it.sets, it.raw))
+}
+
+// appendEntry appends the entry of an item with sets and raw in place of its own.
+func appendEntry[octets string | []byte](b []byte, it item, sets, raw octets) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(it.flags))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(it.key)))
+	b = binary.BigEndian.AppendUint32(b, it.children)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(sets)))
+	b = binary.BigEndian.AppendUint64(b, uint64(it.mod))
+	b = append(b, it.key...)
+	b = append(b, sets...)
+	return append(b, raw...)
 }
 
 // zoneTTL in an entry stands for the TTL of the zone, which may change without the
-// name.
+// name; what is added to it is the most that it may be.
 const zoneTTL = model.MaxTTL + 1
 
-func packSets(sets []model.RRset) string {
-	var b []byte
+func packSets(sets []model.RRset) string { return string(appendSets(nil, sets)) }
+
+func appendSets(b []byte, sets []model.RRset) []byte {
 	for _, s := range sets {
 		b = binary.BigEndian.AppendUint16(b, s.Type)
 		b = binary.BigEndian.AppendUint32(b, s.TTL)
@@ -107,5 +115,37 @@ func packSets(sets []model.RRset) string {
 		}
 		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	}
+	return b
+}
+
+// packAddresses is packSets for the A and AAAA of nothing but these addresses, sorted.
+func packAddresses(addrs []netip.Addr, ttl uint32) string {
+	var room [256]byte
+	b := room[:0]
+	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		at := len(b)
+		b = binary.BigEndian.AppendUint16(b, t)
+		b = binary.BigEndian.AppendUint32(b, ttl)
+		b = append(b, 0, 0, 0, 0)
+		for _, a := range addrs {
+			if family(t) == familyOf(a) {
+				b = appendAddress(b, a)
+			}
+		}
+		if size := len(b) - at - setHeader; size > 0 {
+			binary.BigEndian.PutUint32(b[at+6:], uint32(size))
+		} else {
+			b = b[:at]
+		}
+	}
 	return string(b)
+}
+
+func appendAddress(b []byte, a netip.Addr) []byte {
+	if a = a.Unmap(); a.Is4() {
+		ip := a.As4()
+		return append(append(b, 0, 4), ip[:]...)
+	}
+	ip := a.As16()
+	return append(append(b, 0, 16), ip[:]...)
 }

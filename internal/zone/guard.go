@@ -114,6 +114,16 @@ func (s *slot) resume(mark *held) {
 	s.held = &held{at: mark.at, value: stamp{s.mod, s.raw}, zone: s.zone}
 }
 
+// keepChoosing chooses among the addresses of hosts of a zone that is held as of any
+// other: the guard is about names. The serial stays.
+func (s *slot) keepChoosing(c *common, again func(names, *setting) names) {
+	in := s.setting(c)
+	in.incarnation = s.held.zone.conf.Incarnation
+	z := *s.held.zone
+	z.names = again(z.names, in)
+	s.held.zone, s.zone = &z, &z
+}
+
 // withHeld is the list with what is true of a slot now.
 func withHeld(list []Held, s *slot) []Held {
 	list = slices.DeleteFunc(slices.Clone(list), func(h Held) bool { return h.Zone == s.name })

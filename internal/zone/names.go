@@ -14,6 +14,10 @@ type names struct {
 	stored int // names with a key
 	bad    int // of them, those whose value cannot be read
 	cuts   int // names that hide what is below them: delegations and DNAMEs
+	draws  int // names of which each question may be answered otherwise
+	chosen int // hosts whose addresses are chosen
+	open   int // of them, those that fail open
+	beside trie[*beside]
 }
 
 func (s *names) item(rel string) item {
@@ -24,10 +28,18 @@ func (s *names) item(rel string) item {
 }
 
 // apply makes the state after a change of one key.
-func (s names) apply(c model.Change) names {
+func (s names) apply(c model.Change, in *setting) names {
 	rel := relative(c.Key.Name, s.zone)
 	old := s.item(rel)
 	now := read(c, old)
+	var b *beside
+	switch {
+	case now.flags&bad != 0: // the last good value, if there was one, and what is beside it
+		b, _ = s.beside.find(rel)
+	case now.flags&stored != 0:
+		now, b = in.chosen(now, c.Name)
+	}
+	s.keep(rel, b, now.flags&bad == 0)
 	s.set(now)
 	if (old.flags^now.flags)&wildcard != 0 {
 		if star, ok := s.starBelow(rel); ok {
@@ -39,7 +51,8 @@ func (s names) apply(c model.Change) names {
 	return s
 }
 
-// read is the item of a name after a change of its key; old is the item before.
+// read is the item of a name after a change of its key, without the record sets of a
+// value that can be read; old is the item before.
 func read(c model.Change, old item) item {
 	it := item{key: old.key, children: old.children, flags: old.flags & borrows}
 	switch {
@@ -54,12 +67,14 @@ func read(c model.Change, old item) item {
 	default:
 		it.flags |= stored | flagsOf(c.Name)
 		it.mod, it.raw = c.ModRevision, string(c.Raw)
-		it.sets = packSets(c.Name.Sets(zoneTTL))
 	}
 	return it
 }
 
 func flagsOf(n *model.NameData) (f flags) {
+	if n.Withdrawn {
+		return 0
+	}
 	for _, s := range n.RRsets {
 		switch s.Type {
 		case dns.TypeNS:
@@ -73,7 +88,7 @@ func flagsOf(n *model.NameData) (f flags) {
 	if n.Host != nil && n.Host.Wildcard {
 		f |= wildcard
 	}
-	return f
+	return f | plainHost(n)
 }
 
 func lent(host item) flags {
@@ -127,108 +142,23 @@ func (s *names) count(it item, by int) {
 	if it.flags&(hasNS|hasDNAME) != 0 {
 		s.cuts += by
 	}
+	s.countChosen(it, by)
+}
+
+func (s *names) countChosen(it item, by int) {
+	if it.flags&draws != 0 {
+		s.draws += by
+	}
+	if it.flags&chooses != 0 {
+		s.chosen += by
+	}
+	if it.flags&open != 0 {
+		s.open += by
+	}
 }
 
 // parentOf is a relative name without its first label; ok is false below the apex.
 func parentOf(rel string) (parent string, ok bool) {
 	i, end := dns.NextLabel(rel, 0)
 	return rel[i:], !end
-}
-
-// loading gathers the names of a generation to build them at once.
-type loading struct {
-	names names
-	elems []hashed[entry]
-	kin   map[string]*kin // names that have others below them, or borrow
-}
-
-type kin struct {
-	children uint32
-	borrows  bool
-	stored   bool
-}
-
-// add takes a key, each at most once. old is what was kept of the generation until
-// now, for last good values; what is equal is shared with it.
-func (l *loading) add(c model.Change, old *names) {
-	if c.Deleted {
-		return
-	}
-	rel := relative(c.Key.Name, l.names.zone)
-	before, known := old.t.find(rel)
-	last := item{key: rel}
-	if known {
-		last = before.item()
-		last.children, last.flags = 0, last.flags&^borrows
-	}
-	it := read(c, last)
-	l.names.count(it, +1)
-	e := it.pack()
-	if known && e == before {
-		e = before
-	}
-	l.elems = append(l.elems, hashed[entry]{hash(e.key()), e})
-	l.addAbove(e.key())
-	if !e.is(wildcard) {
-		return
-	}
-	if star, ok := l.names.starBelow(rel); ok {
-		l.kinOf(star).borrows = true
-		l.addAbove(star)
-	}
-}
-
-func (l *loading) kinOf(rel string) *kin {
-	k := l.kin[rel]
-	if k == nil {
-		k = &kin{}
-		l.kin[rel] = k
-	}
-	return k
-}
-
-func (l *loading) addAbove(rel string) {
-	for p, ok := parentOf(rel); ok && l.kin[p] == nil; p, ok = parentOf(p) {
-		l.kin[p] = &kin{}
-	}
-}
-
-func (l *loading) built() names {
-	for _, h := range l.elems {
-		if k := l.kin[h.elem.key()]; k != nil {
-			k.stored = true
-		}
-		l.countChild(h.elem.key())
-	}
-	for rel, k := range l.kin {
-		if !k.stored {
-			l.countChild(rel)
-		}
-	}
-	for i, h := range l.elems {
-		if k := l.kin[h.elem.key()]; k != nil {
-			l.elems[i].elem = k.onto(h.elem.item())
-		}
-	}
-	for rel, k := range l.kin {
-		if !k.stored {
-			l.elems = append(l.elems, hashed[entry]{hash(rel), k.onto(item{key: rel})})
-		}
-	}
-	l.names.t = trieOf(l.elems)
-	return l.names
-}
-
-func (l *loading) countChild(rel string) {
-	if p, ok := parentOf(rel); ok {
-		l.kin[p].children++
-	}
-}
-
-func (k *kin) onto(it item) entry {
-	it.children = k.children
-	if k.borrows {
-		it.flags |= borrows
-	}
-	return it.pack()
 }

@@ -83,13 +83,17 @@ var (
 func anyChange(t *rapid.T, rev int64) model.Change {
 	z := rapid.SampledFrom(zoneNames).Draw(t, "zone")
 	c := model.Change{ModRevision: rev, Raw: fmt.Appendf(nil, "r%d", rev)}
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	switch rapid.IntRange(0, 14).Draw(t, "kind") {
 	case 0:
 		c.Key = model.Key{Kind: model.AllRevKey}
 		return c
 	case 1:
 		c.Key = model.Key{Kind: model.ZoneRevKey, Zone: z}
 		return c
+	case 10, 11, 12:
+		anyRemark(t, &c, z)
+	case 13, 14:
+		anyCommon(t, &c)
 	case 2, 3:
 		c.Key = model.Key{Kind: model.ZoneKey, Zone: z}
 		c.Zone = anyZone(t, z)
@@ -101,11 +105,46 @@ func anyChange(t *rapid.T, rev int64) model.Change {
 	}
 	switch rapid.IntRange(0, 9).Draw(t, "state") {
 	case 0, 1, 2:
-		c.Deleted, c.Raw, c.Zone, c.Name = true, nil, nil, nil
+		c = model.Change{Key: c.Key, ModRevision: rev, Deleted: true}
 	case 3:
-		c.Bad, c.Zone, c.Name = errors.New("garbage"), nil, nil
+		c = model.Change{Key: c.Key, ModRevision: rev, Raw: c.Raw, Bad: errors.New("garbage")}
 	}
 	return c
+}
+
+// anyRemark makes of c a change of what is said of a host or endpoint.
+func anyRemark(t *rapid.T, c *model.Change, z model.Name) {
+	owner := rapid.SampledFrom(owners).Draw(t, "owner")
+	c.Key = model.Key{Zone: z, Name: model.Name(owner + "." + string(z))}
+	endpoint := rapid.SampledFrom([]string{"e0", "e1", "main"}).Draw(t, "endpoint")
+	switch rapid.IntRange(0, 4).Draw(t, "remark") {
+	case 0:
+		c.Key.Kind, c.Word = model.HostWordKey, anyWord(t)
+	case 1:
+		c.Key.Kind, c.Key.Endpoint, c.Word = model.EndpointWordKey, endpoint, anyWord(t)
+	case 2:
+		c.Key.Kind, c.Key.Endpoint, c.Over = model.OverKey, endpoint, &model.Over{Generation: 3}
+	default:
+		c.Key.Kind, c.Key.Endpoint, c.Key.Site = model.VoteKey, endpoint, rapid.SampledFrom([]string{"k1", "k2"}).Draw(t, "site")
+		c.Vote = &model.Vote{Site: c.Key.Site, Endpoint: endpoint, Generation: 3, Term: 7, Verdict: model.Verdict(rapid.IntRange(1, 3).Draw(t, "verdict"))}
+	}
+}
+
+// anyCommon makes of c a change of what is said of everything.
+func anyCommon(t *rapid.T, c *model.Change) {
+	c.Key = model.Key{Site: rapid.SampledFrom([]string{"k1", "k2"}).Draw(t, "site")}
+	switch rapid.IntRange(0, 3).Draw(t, "common") {
+	case 0:
+		c.Key, c.Freeze = model.Key{Kind: model.FreezeKey}, &model.Freeze{}
+	case 1:
+		c.Key.Kind, c.Word = model.SiteWordKey, anyWord(t)
+	default:
+		c.Key.Kind, c.Checker = model.CheckerKey, &model.Checker{Site: c.Key.Site, Term: rapid.Uint64Range(6, 7).Draw(t, "term")}
+	}
+}
+
+func anyWord(t *rapid.T) *model.Word {
+	return &model.Word{Say: model.Saying(rapid.IntRange(0, 3).Draw(t, "say")), Incarnation: rapid.Uint64Range(4, 5).Draw(t, "incarnation")}
 }
 
 func anyZone(t *rapid.T, name model.Name) *model.Zone {
@@ -114,7 +153,7 @@ func anyZone(t *rapid.T, name model.Name) *model.Zone {
 		apex = append(apex, rrset(dns.TypeDNAME, "a.example."))
 	}
 	return &model.Zone{
-		Name: name, Generation: rapid.Uint64Range(1, 2).Draw(t, "zone generation"), Apex: apex,
+		Name: name, Incarnation: rapid.Uint64Range(4, 5).Draw(t, "zone incarnation"), Generation: rapid.Uint64Range(1, 2).Draw(t, "zone generation"), Apex: apex,
 		TTL:        rapid.SampledFrom([]uint32{0, 90}).Draw(t, "zone ttl"),
 		SerialBase: rapid.Uint32().Draw(t, "base"),
 		SOA:        model.SOA{MName: "ns.", RName: "root.", Refresh: 1, Retry: 2, Expire: 3, Minimum: 4, TTL: 5},
@@ -135,13 +174,16 @@ func anyName(t *rapid.T) *model.NameData {
 		dns.TypeA: rrset(dns.TypeA, "192.0.2.1", "192.0.2.2"), dns.TypeTXT: rrset(dns.TypeTXT, "text"), dns.TypeNS: rrset(dns.TypeNS, target),
 		dns.TypeCNAME: rrset(dns.TypeCNAME, target), dns.TypeDNAME: rrset(dns.TypeDNAME, target), dns.TypeMX: rrset(dns.TypeMX, "1 "+target),
 	}
-	n := &model.NameData{}
+	n := &model.NameData{Withdrawn: rapid.IntRange(0, 5).Draw(t, "withdrawn") == 0}
 	for _, typ := range slices.Sorted(maps.Keys(sets)) {
 		if rapid.IntRange(0, 4).Draw(t, "has") == 0 {
 			n.RRsets = append(n.RRsets, sets[typ])
 		}
 	}
-	if rapid.IntRange(0, 2).Draw(t, "host") == 0 {
+	switch rapid.IntRange(0, 4).Draw(t, "host") {
+	case 0, 1:
+		n.Host = anyHost(t)
+	case 2:
 		n.Host = &model.Host{Wildcard: rapid.Bool().Draw(t, "wildcard"), TTL: rapid.SampledFrom([]uint32{0, 20}).Draw(t, "ttl")}
 		addrs := []netip.Addr{netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")}
 		n.Host.Endpoints = []model.Endpoint{{ID: model.MainEndpoint, Addresses: addrs[:rapid.IntRange(0, 2).Draw(t, "addresses")]}}
@@ -153,6 +195,9 @@ func sameViews(t *rapid.T, a, b *zone.View) {
 	if a.Names() != b.Names() || a.BadValues() != b.BadValues() {
 		t.Fatalf("%d and %d names, %d and %d bad values", a.Names(), b.Names(), a.BadValues(), b.BadValues())
 	}
+	if a.Chosen() != b.Chosen() || a.FailOpen() != b.FailOpen() {
+		t.Fatalf("%d and %d hosts are chosen among, %d and %d fail open", a.Chosen(), b.Chosen(), a.FailOpen(), b.FailOpen())
+	}
 	if x, y := keysOf(a), keysOf(b); !slices.Equal(x, y) {
 		t.Fatalf("the keys are\n%q and\n%q", x, y)
 	}
@@ -163,8 +208,10 @@ func sameViews(t *rapid.T, a, b *zone.View) {
 				name = owner + "." + name
 			}
 			for _, typ := range askTypes {
-				if x, y := says(a, name, typ), says(b, name, typ); x != y {
-					t.Fatalf("%s %s is\n%s and\n%s", name, dns.Type(typ), x, y)
+				for draw := range uint64(4) {
+					if x, y := saysDrawn(a, name, typ, draw), saysDrawn(b, name, typ, draw); x != y {
+						t.Fatalf("%s %s is\n%s and\n%s", name, dns.Type(typ), x, y)
+					}
 				}
 			}
 		}

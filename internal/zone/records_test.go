@@ -46,7 +46,7 @@ raw TYPE65280 \# 2 abcd
 		{"none.example.org.", dns.TypeA},
 	} {
 		before := says(v, q.name, q.qtype)
-		r := v.Zone("example.org.").Answer(q.name, q.qtype)
+		r := v.Zone("example.org.").Answer(q.name, q.qtype, 0)
 		spoil(r.Answer)
 		spoil(r.Ns)
 		spoil(r.Extra)

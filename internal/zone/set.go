@@ -44,22 +44,62 @@ func (e entry) own(t uint16) (set, bool) {
 	return set{}, false
 }
 
-// set gives the set of a type at a name, with what it borrows from a host.
-func (z *Zone) set(e entry, t uint16) (set, bool) {
+// set gives the set of a type at a name, with what it borrows from a host. Of what is
+// drawn it is what this draw gives, with a draw of 0 all that may be drawn.
+func (z *Zone) set(e entry, t uint16, draw uint64) (set, bool) {
 	s, ok := e.own(t)
-	if (t == dns.TypeA || t == dns.TypeAAAA) && e.is(borrows) {
-		if lent, is := z.host(e).own(t); is {
-			s, ok = s.merged(lent), true
+	if t == dns.TypeA || t == dns.TypeAAAA {
+		if draw != 0 && ok && e.is(draws) {
+			s = z.drawn(e, s, draw)
+		}
+		if e.is(borrows) {
+			host := z.host(e)
+			if lent, is := host.own(t); is {
+				if draw != 0 && host.is(draws) {
+					lent = z.drawn(host, lent, draw)
+				}
+				return z.withTTL(s).merged(z.withTTL(lent)), true
+			}
 		}
 	}
 	return z.withTTL(s), ok
 }
 
-func (z *Zone) withTTL(s set) set {
-	if s.ttl == zoneTTL {
-		s.ttl = z.ttl
+// drawn is what a draw gives of the addresses of a host.
+func (z *Zone) drawn(e entry, whole set, draw uint64) set {
+	if b, ok := z.names.beside.find(e.key()); ok {
+		return b.drawn(whole, draw)
 	}
+	return whole
+}
+
+func (z *Zone) withTTL(s set) set {
+	s.ttl = z.ttlOf(s.ttl)
 	return s
+}
+
+// ttlOf is a TTL that an entry has.
+func (z *Zone) ttlOf(ttl uint32) uint32 {
+	switch {
+	case ttl < zoneTTL:
+		return ttl
+	case ttl == zoneTTL:
+		return z.ttl
+	}
+	return min(z.ttl, ttl-zoneTTL)
+}
+
+// negTTLAt is the TTL of NODATA at a name.
+func (z *Zone) negTTLAt(e entry) uint32 {
+	if !e.is(chooses) && e.is(borrows) {
+		e = z.host(e)
+	}
+	if e.is(chooses) {
+		if b, ok := z.names.beside.find(e.key()); ok {
+			return min(z.negTTL, z.ttlOf(b.ttl))
+		}
+	}
+	return z.negTTL
 }
 
 // host is the entry that a "*." borrows from.
@@ -69,18 +109,19 @@ func (z *Zone) host(star entry) entry {
 	return e
 }
 
-// setsOf yields all sets at a name, with what it borrows from a host.
-func (z *Zone) setsOf(e entry) iter.Seq[set] {
+// setsOf yields all sets at a name, as set does.
+func (z *Zone) setsOf(e entry, draw uint64) iter.Seq[set] {
 	return func(yield func(set) bool) {
-		if e.is(borrows) {
+		chosen := e.is(borrows | draws)
+		if chosen {
 			for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
-				if s, ok := z.set(e, t); ok && !yield(s) {
+				if s, ok := z.set(e, t, draw); ok && !yield(s) {
 					return
 				}
 			}
 		}
 		for s := range setsIn(e.sets()) {
-			if e.is(borrows) && (s.typ == dns.TypeA || s.typ == dns.TypeAAAA) {
+			if chosen && (s.typ == dns.TypeA || s.typ == dns.TypeAAAA) {
 				continue
 			}
 			if !yield(z.withTTL(s)) {

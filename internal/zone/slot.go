@@ -2,6 +2,7 @@ package zone
 
 import (
 	"slices"
+	"strings"
 
 	"signpost/internal/model"
 )
@@ -19,8 +20,11 @@ type slot struct {
 	stored bool        // there is a value
 	bad    bool        // which cannot be read
 	gens   []generation
-	zone   *Zone // what is served; nil: there is no such zone
-	held   *held // why that is not what the rest says; nil: it is
+	said   trie[*said] // of its names, in any generation
+	keys   int         // in said
+	unread int         // of them, those that cannot be read
+	zone   *Zone       // what is served; nil: there is no such zone
+	held   *held       // why that is not what the rest says; nil: it is
 }
 
 type generation struct {
@@ -30,8 +34,48 @@ type generation struct {
 
 func (s *slot) key() string { return string(s.name) }
 
+// setting is what choosing in this zone depends on.
+func (s *slot) setting(c *common) *setting {
+	in := &setting{said: s.said, common: c}
+	if s.conf != nil {
+		in.incarnation = s.conf.Incarnation
+	}
+	return in
+}
+
+// hear takes a change of what is said of a name.
+func (s *slot) hear(rel string, c model.Change) {
+	before, ok := s.said.find(rel)
+	if !ok {
+		before = &said{name: strings.Clone(rel)}
+	}
+	now := before.take(c)
+	s.count(before, -1)
+	s.count(now, +1)
+	if len(now.remarks) == 0 {
+		s.said = s.said.without(rel)
+		return
+	}
+	s.said = s.said.with(now)
+}
+
+// saidOf is what is said of a name; nil: nothing.
+func (s *slot) saidOf(rel string) *said {
+	if s == nil {
+		return nil
+	}
+	of, _ := s.said.find(rel)
+	return of
+}
+
+func (s *slot) count(what *said, by int) {
+	keys, bad := what.counts()
+	s.keys += by * keys
+	s.unread += by * bad
+}
+
 func (s *slot) empty() bool {
-	return s.rev.mod == 0 && s.accept.mod == 0 && !s.stored && len(s.gens) == 0 && s.held == nil
+	return s.rev.mod == 0 && s.accept.mod == 0 && !s.stored && len(s.gens) == 0 && s.keys == 0 && s.held == nil
 }
 
 // gen gives the names of a generation; none are the names of one unheard of.
@@ -94,14 +138,29 @@ func (s *slot) serve(before *Zone, all stamp) {
 	s.zone.setRevision(max(s.rev.mod, all.mod))
 }
 
-func (s *slot) served() (names, bad int) {
+// counts is how much there is in a view, or in what is served of a zone.
+type counts struct {
+	names, bad   int
+	chosen, open int // as in names
+}
+
+func (c *counts) add(o counts, by int) {
+	c.names += by * o.names
+	c.bad += by * o.bad
+	c.chosen += by * o.chosen
+	c.open += by * o.open
+}
+
+func (s *slot) served() counts {
 	if s == nil || s.zone == nil {
-		return 0, 0
+		return counts{}
 	}
+	n := &s.zone.names
+	c := counts{names: n.stored, bad: n.bad + s.unread, chosen: n.chosen, open: n.open}
 	if s.bad {
-		bad = 1
+		c.bad++
 	}
-	return s.zone.names.stored, bad + s.zone.names.bad
+	return c
 }
 
 // each yields the live keys, as View.All does.
@@ -122,7 +181,18 @@ func (s *slot) each(yield func(model.Change) bool) bool {
 	if s.zone == nil {
 		return true
 	}
-	return yield(value.change(model.Key{Kind: model.ZoneKey, Zone: s.name})) && s.zone.eachKey(yield)
+	return yield(value.change(model.Key{Kind: model.ZoneKey, Zone: s.name})) && s.zone.eachKey(yield) && s.eachSaid(yield)
+}
+
+func (s *slot) eachSaid(yield func(model.Change) bool) bool {
+	for of := range s.said.all() {
+		for c := range of.keys(s.name, model.Name(absolute(of.name, s.name))) {
+			if !yield(c) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // eachKey yields the keys of the zone's names.

@@ -44,8 +44,9 @@ func bitAt(h uint64, d int) uint64 { return 1 << (h >> (64 - ways - ways*d) & (1
 func rank(bitmap, bit uint64) int { return bits.OnesCount64(bitmap & (bit - 1)) }
 
 // find gives the element of a key; the zero E when there is none.
-func (t *trie[E]) find(key string) (none E, ok bool) {
-	h := hash(key)
+func (t *trie[E]) find(key string) (none E, ok bool) { return t.findHashed(key, hash(key)) }
+
+func (t *trie[E]) findHashed(key string, h uint64) (none E, ok bool) {
 	n := &t.root
 	for d := 0; d < depth; d++ {
 		bit := bitAt(h, d)
@@ -98,6 +99,41 @@ func (n node[E]) with(e E, h uint64, d int) node[E] {
 	return n
 }
 
+// replaced is the trie with elements in the places of those of their keys, which are all
+// there. Each node on the way is copied once, not once for each.
+func (t trie[E]) replaced(by []hashed[E]) trie[E] {
+	if len(by) == 0 {
+		return t
+	}
+	slices.SortFunc(by, func(a, b hashed[E]) int { return cmp.Compare(a.hash, b.hash) })
+	return trie[E]{t.root.replaced(by, 0)}
+}
+
+func (n node[E]) replaced(sorted []hashed[E], d int) node[E] {
+	n.elems, n.nodes = slices.Clone(n.elems), slices.Clone(n.nodes)
+	if d == depth {
+		for _, by := range sorted {
+			i := slices.IndexFunc(n.elems, func(o E) bool { return o.key() == by.elem.key() })
+			n.elems[i] = by.elem
+		}
+		return n
+	}
+	for len(sorted) > 0 {
+		bit, end := bitAt(sorted[0].hash, d), 1
+		for end < len(sorted) && bitAt(sorted[end].hash, d) == bit {
+			end++
+		}
+		if n.elemMap&bit != 0 {
+			n.elems[rank(n.elemMap, bit)] = sorted[0].elem
+		} else {
+			sub := &n.nodes[rank(n.nodeMap, bit)]
+			*sub = sub.replaced(sorted[:end], d+1)
+		}
+		sorted = sorted[end:]
+	}
+	return n
+}
+
 // without is the trie without the element of a key, if there is one.
 func (t trie[E]) without(key string) trie[E] {
 	if _, ok := t.find(key); !ok {
@@ -130,6 +166,14 @@ func (n node[E]) without(key string, h uint64, d int) node[E] {
 	}
 	n.nodes = slices.Clone(n.nodes)
 	n.nodes[j] = sub
+	return n
+}
+
+// len counts the elements.
+func (t trie[E]) len() (n int) {
+	for range t.all() {
+		n++
+	}
 	return n
 }
 
@@ -176,11 +220,12 @@ func (n *node[E]) unshared(o *node[E], yield func(E) bool) bool {
 	}
 	for i, m := 0, n.nodeMap; m != 0; i, m = i+1, m&(m-1) {
 		bit := m & -m
-		other := &node[E]{}
-		if o.nodeMap&bit != 0 {
-			other = &o.nodes[rank(o.nodeMap, bit)]
-		}
-		if !n.nodes[i].unshared(other, yield) {
+		sub := &n.nodes[i]
+		if o.nodeMap&bit == 0 {
+			if !sub.each(yield) {
+				return false
+			}
+		} else if !sub.unshared(&o.nodes[rank(o.nodeMap, bit)], yield) {
 			return false
 		}
 	}
@@ -189,55 +234,6 @@ func (n *node[E]) unshared(o *node[E], yield func(E) bool) bool {
 
 func sameArray[T any](a, b []T) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
-}
-
-// hashed is an element on its way into a trie that is built at once, which takes a
-// tenth of the time of adding elements one by one.
-type hashed[E keyed] struct {
-	hash uint64
-	elem E
-}
-
-// trieOf builds a trie of elements of different keys. It sorts its argument.
-func trieOf[E keyed](elems []hashed[E]) trie[E] {
-	slices.SortFunc(elems, func(a, b hashed[E]) int { return cmp.Compare(a.hash, b.hash) })
-	return trie[E]{nodeOf(elems, 0)}
-}
-
-func nodeOf[E keyed](sorted []hashed[E], d int) (n node[E]) {
-	if d == depth {
-		for _, s := range sorted {
-			n.elems = append(n.elems, s.elem)
-		}
-		return n
-	}
-	var starts [1<<ways + 1]int // where the elements of each way begin that has any
-	ways, single := 0, 0
-	for i, s := range sorted {
-		bit := bitAt(s.hash, d)
-		if ways > 0 && bit == bitAt(sorted[starts[ways-1]].hash, d) {
-			continue
-		}
-		if i+1 == len(sorted) || bit != bitAt(sorted[i+1].hash, d) {
-			n.elemMap |= bit
-			single++
-		} else {
-			n.nodeMap |= bit
-		}
-		starts[ways] = i
-		ways++
-	}
-	starts[ways] = len(sorted)
-	n.elems = make([]E, 0, single)
-	n.nodes = make([]node[E], 0, ways-single)
-	for i := range ways {
-		if of := sorted[starts[i]:starts[i+1]]; len(of) == 1 {
-			n.elems = append(n.elems, of[0].elem)
-		} else {
-			n.nodes = append(n.nodes, nodeOf(of, d+1))
-		}
-	}
-	return n
 }
 
 // inserted and removed copy exactly what is needed, with no room to grow.

@@ -43,19 +43,19 @@ func TestTrieIsAMap(t *testing.T) {
 			}
 			copies = append(copies, copied{tr, len(m)})
 		}
-		var elems []hashed[entry]
+		var elems gathered[entry]
 		for key, e := range m {
 			if got, ok := tr.find(key); !ok || got != e {
 				t.Fatalf("%s is %q, want %q", key, got, e)
 			}
-			elems = append(elems, hashed[entry]{hash(key), e})
+			elems.add(e, hash(key))
 		}
 		for i := 101; i < 300; i++ { // of so many, some share the way to an element that is there
 			if got, ok := tr.find(fmt.Sprint(i)); ok || got != "" {
 				t.Fatalf("found %q of what is not there", got)
 			}
 		}
-		if once := trieOf(elems); !same(&once.root, &tr.root) {
+		if once := elems.trie(); !same(&once.root, &tr.root) {
 			t.Fatal("built at once it has another shape")
 		}
 		for _, c := range copies {

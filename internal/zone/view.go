@@ -5,7 +5,6 @@ package zone
 
 import (
 	"iter"
-	"slices"
 
 	"github.com/miekg/dns"
 
@@ -16,12 +15,12 @@ import (
 // rest give belongs to that revision for as long as it is held. A nil *View stands
 // for a state that has never been seen; it has no methods to call.
 type View struct {
-	rev   int64
-	all   stamp // of the key that stands for the answers of all zones
-	slots trie[*slot]
-	names int
-	bad   int
-	held  []Held // by name
+	rev    int64
+	all    stamp   // of the key that stands for the answers of all zones
+	common *common // what is said of everything; nil: nothing
+	slots  trie[*slot]
+	counts counts // of slots
+	held   []Held // by name
 }
 
 // stamp is a key of which nothing but its mod revision matters.
@@ -37,10 +36,20 @@ func Empty(rev int64) *View { return &View{rev: rev} }
 func (v *View) Revision() int64 { return v.rev }
 
 // Names is the number of names that are stored, in the generations in use.
-func (v *View) Names() int { return v.names }
+func (v *View) Names() int { return v.counts.names }
+
+// Chosen is the number of hosts among them whose addresses are chosen, and FailOpen how
+// many of these are answered with all that no operator took away: too few are up.
+func (v *View) Chosen() int { return v.counts.chosen }
+
+// FailOpen is said above Chosen.
+func (v *View) FailOpen() int { return v.counts.open }
 
 // BadValues is the number of values that could not be read.
-func (v *View) BadValues() int { return v.bad }
+func (v *View) BadValues() int {
+	_, bad := v.common.of().counts()
+	return v.counts.bad + bad
+}
 
 // Find gives the zone that a question is for: the longest that contains qname, nil
 // for none. DS at the apex of a zone is a question for the zone above, when that
@@ -68,26 +77,9 @@ func (v *View) Zone(name model.Name) *Zone {
 	return nil
 }
 
-// Zones yields the zones by name.
-func (v *View) Zones() iter.Seq[*Zone] {
-	return func(yield func(*Zone) bool) {
-		var zones []*Zone
-		for s := range v.slots.all() {
-			if s.zone != nil {
-				zones = append(zones, s.zone)
-			}
-		}
-		slices.SortFunc(zones, func(a, b *Zone) int { return model.CompareNames(a.name, b.name) })
-		for _, z := range zones {
-			if !yield(z) {
-				return
-			}
-		}
-	}
-}
-
-// All yields every live key: zones, the names of their generations in use, the keys
-// that stand for answers and those that let the guard go; of a zone that the guard
+// All yields every live key: zones, the names of their generations in use, what is said
+// of them and of everything, the keys that stand for answers and those that let the
+// guard go; of a zone that the guard
 // holds it is what is served, and a key that says so. The changes have Key, ModRevision and Raw only. For
 // a value that could not be read it is the last good one, if there was one. The
 // order is not to be relied on.
@@ -95,6 +87,11 @@ func (v *View) All() iter.Seq[model.Change] {
 	return func(yield func(model.Change) bool) {
 		if v.all.mod != 0 && !yield(v.all.change(model.Key{Kind: model.AllRevKey})) {
 			return
+		}
+		for c := range v.common.of().keys("", "") {
+			if !yield(c) {
+				return
+			}
 		}
 		for s := range v.slots.all() {
 			if !s.each(yield) {

@@ -53,12 +53,14 @@ func nameChange(gen uint64, z, name, text string, rev int64) model.Change {
 }
 
 // says is the answer to one question in one line.
-func says(v *zone.View, name string, qtype uint16) string {
+func says(v *zone.View, name string, qtype uint16) string { return saysDrawn(v, name, qtype, 0) }
+
+func saysDrawn(v *zone.View, name string, qtype uint16, draw uint64) string {
 	z := v.Find(model.NameOf(name), qtype)
 	if z == nil {
 		return "no zone"
 	}
-	return strings.Join(lines(z.Answer(name, qtype)), "; ")
+	return strings.Join(lines(z.Answer(name, qtype, draw)), "; ")
 }
 
 func expect(t *testing.T, v *zone.View, name string, qtype uint16, want string) {

@@ -18,6 +18,8 @@ type Zone struct {
 	names  names
 	rev    int64       // of the last change of its answers
 	conf   *model.Zone // nil: no value of this zone could ever be read
+
+	soaData string // the RDATA of soa in wire form, the serial apart
 }
 
 // Name is the zone's name.
@@ -33,6 +35,10 @@ func (z *Zone) Serial() uint32 { return z.soa.Serial }
 // Names is the number of names that are stored below the apex.
 func (z *Zone) Names() int { return z.names.stored }
 
+// Draws reports whether there are hosts of which each question may be answered
+// otherwise, so that it needs a draw.
+func (z *Zone) Draws() bool { return z.names.draws > 0 }
+
 func (z *Zone) setRevision(rev int64) {
 	z.rev, z.soa.Serial = rev, z.conf.Serial(rev)
 }
@@ -47,8 +53,9 @@ func (z *Zone) SOA() dns.RR {
 }
 
 // Records yields every record of the zone but the SOA, as a transfer needs them:
-// the apex first, and what is hidden below delegations and DNAMEs as well. The
-// records are the caller's to change.
+// the apex first, and what is hidden below delegations and DNAMEs as well. Of hosts it
+// is what is answered, and all that may be drawn. The records are the caller's to
+// change.
 func (z *Zone) Records() iter.Seq[dns.RR] {
 	return func(yield func(dns.RR) bool) {
 		if !z.each(z.apex, yield) {
@@ -64,7 +71,7 @@ func (z *Zone) Records() iter.Seq[dns.RR] {
 
 func (z *Zone) each(e entry, yield func(dns.RR) bool) bool {
 	owner := absolute(e.key(), z.name)
-	for s := range z.setsOf(e) {
+	for s := range z.setsOf(e, 0) {
 		for _, rr := range s.rrs(owner) {
 			if !yield(rr) {
 				return false
@@ -83,7 +90,7 @@ func newZone(conf *model.Zone) *Zone {
 	if _, ok := model.FindRRset(c.Apex, dns.TypeDNAME); ok {
 		it.flags |= hasDNAME
 	}
-	return &Zone{
+	z := &Zone{
 		name: c.Name,
 		soa: dns.SOA{
 			Hdr: dns.RR_Header{Name: string(c.Name), Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: s.TTL},
@@ -95,6 +102,8 @@ func newZone(conf *model.Zone) *Zone {
 		apex:   it.pack(),
 		conf:   conf,
 	}
+	z.soaData = soaRdata(&z.soa)
+	return z
 }
 
 // relative is a name of the zone without the zone's: "www." or "".

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ var build = sync.OnceValues(func() (string, error) {
 // Main builds what the tests ask for, runs them and removes the programs.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if built {
+	if built.Load() {
 		if dir, _ := build(); dir != "" {
 			os.RemoveAll(dir)
 		}
@@ -55,12 +56,12 @@ func Main(m *testing.M) int {
 	return code
 }
 
-var built bool
+var built atomic.Bool
 
 // Bin is the path of a program, built on first use.
 func Bin(t testing.TB, name string) string {
 	t.Helper()
-	built = true
+	built.Store(true)
 	dir, err := build()
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +131,9 @@ func (p *Proc) Restart() {
 	}(p.cmd, p.done)
 }
 
+// PID is the program's process id.
+func (p *Proc) PID() int { return p.cmd.Process.Pid }
+
 // Kill ends the program at once, as a crash would.
 func (p *Proc) Kill() {
 	p.cmd.Process.Kill()
@@ -148,6 +152,13 @@ func (p *Proc) Stop() int {
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
+
+// Pause stops the program in its tracks; Resume lets it go on.
+func (p *Proc) Pause()  { p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *Proc) Resume() { p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Log is what the program has said, in all its starts.
+func (p *Proc) Log() ([]byte, error) { return os.ReadFile(p.log) }
 
 // Exited reports whether the program has ended.
 func (p *Proc) Exited() bool {

@@ -1,114 +1,115 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/providers/posflag"
-	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
+	"signpost/controlapi/door"
+	"signpost/internal/access/oidc"
 	"signpost/internal/model"
+	procmonitor "signpost/internal/proc/monitor"
+	"signpost/internal/proc/settings"
 )
 
 // Config is how one control service is to run. The names in the configuration
 // file and of the flags are the koanf tags; an environment variable is the name in
-// capitals with underscores, after SIGNPOST_.
+// capitals with underscores, after SIGNPOST_. What is no single word has no flag.
 type Config struct {
-	EtcdEndpoints    []string `koanf:"etcd-endpoints"`
-	EtcdPrefix       string   `koanf:"etcd-prefix"`
-	EtcdCert         string   `koanf:"etcd-cert"`
-	EtcdKey          string   `koanf:"etcd-key"`
-	EtcdCA           string   `koanf:"etcd-ca"`
-	EtcdUser         string   `koanf:"etcd-user"`
-	EtcdPasswordFile string   `koanf:"etcd-password-file"`
-	HTTPListen       string   `koanf:"http-listen"`
-	TLSCert          string   `koanf:"tls-cert"`
-	TLSKey           string   `koanf:"tls-key"`
-	TrustedProxies   []string `koanf:"trusted-proxies"`
-	AdminListen      string   `koanf:"admin-listen"`
-	NameServers      []string `koanf:"name-servers"`
-	MasterKeyFile    string   `koanf:"master-key-file"`
-	AdminTokenFile   string   `koanf:"admin-token-file"`
-	LogLevel         string   `koanf:"log-level"`
+	EtcdEndpoints     []string      `koanf:"etcd-endpoints"`
+	EtcdPrefix        string        `koanf:"etcd-prefix"`
+	EtcdCert          string        `koanf:"etcd-cert"`
+	EtcdKey           string        `koanf:"etcd-key"`
+	EtcdCA            string        `koanf:"etcd-ca"`
+	EtcdUser          string        `koanf:"etcd-user"`
+	EtcdPasswordFile  string        `koanf:"etcd-password-file"`
+	HTTPListen        string        `koanf:"http-listen"`
+	TLSCert           string        `koanf:"tls-cert"`
+	TLSKey            string        `koanf:"tls-key"`
+	TrustedProxies    []string      `koanf:"trusted-proxies"`
+	AdminListen       string        `koanf:"admin-listen"`
+	PublicURL         string        `koanf:"public-url"`
+	HTTPRedirect      string        `koanf:"http-redirect-listen"`
+	UnsafePlainHTTP   bool          `koanf:"unsafe-plain-http"`
+	PerAddress        int           `koanf:"connections-per-address"`
+	NameServers       []string      `koanf:"name-servers"`
+	MasterKeyFile     string        `koanf:"master-key-file"`
+	AdminTokenFile    string        `koanf:"admin-token-file"`
+	FurtherKeyFiles   []string      `koanf:"further-master-key-files"`
+	Operators         []string      `koanf:"operators"`
+	GroupMaxAge       time.Duration `koanf:"group-max-age"`
+	BlockedHosts      []string      `koanf:"blocked-hosts"`
+	BlockedPrincipals []string      `koanf:"blocked-principals"`
+	BlockedAgents     []string      `koanf:"blocked-agents"`
+	BlockedAddresses  []string      `koanf:"blocked-addresses"`
+	LogLevel          string        `koanf:"log-level"`
+	AuditFile         string        `koanf:"audit-file"`
+	AuditKeepDays     int           `koanf:"audit-keep-days"`
+	AuditKeepMiB      int           `koanf:"audit-keep-mib"`
+
+	Monitor bool   `koanf:"monitor"`
+	Site    string `koanf:"site"`
+
+	// What follows is in the file only.
+	Issuers []oidc.Issuer `koanf:"issuers"`
+	Allow   []string      `koanf:"allow"`         // where checks may go: ZONE=PREFIX
+	Own     []string      `koanf:"own-addresses"` // prefixes of the operator's, where they may not
+
+	ChecksHere bool `koanf:"-"` // checks may go to this machine: for signpost-dev
 }
 
 // Flags declares a flag for every setting, with its default.
 func Flags(f *pflag.FlagSet) {
-	f.StringSlice("etcd-endpoints", []string{"http://127.0.0.1:2379"}, "etcd client URLs")
-	f.String("etcd-prefix", "/signpost", "prefix of all keys")
-	f.String("etcd-cert", "", "client certificate for etcd (PEM)")
-	f.String("etcd-key", "", "key of the client certificate (PEM)")
-	f.String("etcd-ca", "", "certificate authorities that etcd's certificate must come from (PEM)")
-	f.String("etcd-user", "", "etcd user")
-	f.String("etcd-password-file", "", "file with the etcd user's password")
+	settings.EtcdFlags(f)
 	f.String("http-listen", "127.0.0.1:8080", "address for gRPC, REST and /nic/*")
-	f.String("tls-cert", "", "certificate chain for http-listen (PEM); without it plain HTTP")
+	f.String("tls-cert", "", "certificate chain for http-listen (PEM); without it plain HTTP, on loopback only")
 	f.String("tls-key", "", "key of the certificate (PEM)")
+	f.Bool("unsafe-plain-http", false, "allow plain HTTP on addresses other than loopback: for a private network to a proxy that ends TLS")
+	f.String("public-url", "", "where clients find us, such as https://dns.example.org: what answers say, whatever Host a request has")
+	f.String("http-redirect-listen", "", "address for plain HTTP beside TLS: /myip, and for all else the way to public-url")
+	f.Int("connections-per-address", door.Default().PerAddress, "open connections of one IPv4 address or IPv6 /64; 0: any number; listed proxies have no limit")
 	f.StringSlice("trusted-proxies", nil, "prefixes of proxies whose X-Forwarded-For and Forwarded are believed")
 	f.String("admin-listen", "127.0.0.1:8081", "address for metrics, pprof and readiness")
 	f.StringSlice("name-servers", nil, "HOST:PORT of the name servers that wait=visible asks; default: those of the zone that have addresses in it")
 	f.String("master-key-file", "master.key", "the master key; made at the very first start")
+	f.StringSlice("further-master-key-files", nil, "files of other master keys to hold while signpostd rekey changes from one to another")
 	f.String("admin-token-file", "admin.token", "where the very first start writes the admin token")
+	f.StringSlice("operators", nil, "people (ISSUER/SUBJECT) and groups (group:ISSUER/GROUP) who may do everything")
+	f.StringSlice("blocked-hosts", nil, "patterns of names whose hosts nobody but operators may use")
+	f.StringSlice("blocked-principals", nil, "people (ISSUER/SUBJECT) and groups (group:ISSUER/GROUP) from whom no calls are taken")
+	f.StringSlice("blocked-agents", nil, "parts of user agents, without case, from which no calls are taken")
+	f.StringSlice("blocked-addresses", nil, "prefixes from which no calls are taken")
+	f.Duration("group-max-age", 30*24*time.Hour, "how long API tokens have the groups that their owner was in at the last login")
 	f.String("log-level", "info", "debug, info, warn or error")
+	f.String("audit-file", "", "file for a JSON line for each change and each refusal, opened anew on SIGHUP; - is standard output")
+	f.Int("audit-keep-days", 30, "days of the audit that etcd keeps")
+	f.Int("audit-keep-mib", 256, "MiB of the audit that etcd keeps, if that is less")
+	f.Bool("monitor", false, "check the endpoints of hosts, too, for --site")
+	f.String("site", "", "the site whose checker --monitor is: 1 to 63 lower-case letters, digits and hyphens")
 }
 
-// notOurs are environment variables that look like settings and belong to other
-// programs.
-var notOurs = []string{"SIGNPOST_SERVER", "SIGNPOST_TOKEN", "SIGNPOST_TOKEN_FILE", "SIGNPOST_CA_FILE", "SIGNPOST_CASES"}
+// notSettings are flags that stand for themselves.
+var notSettings = []string{"config", "help", NewKeyFlag, MakeKeyFlag}
 
 // LoadConfig reads settings: the flags' defaults, then the file (YAML; "" for
 // none), the environment, and the flags that were given. It says everything that is
 // wrong at once. Errors are of kind Invalid.
 func LoadConfig(path string, flags *pflag.FlagSet) (Config, error) {
-	k := koanf.New("\x00") // no setting has parts
-	known := func(key string) bool { return flags.Lookup(key) != nil && key != "config" && key != "help" }
-	var problems []error
-	bad := func(what, why string) {
-		problems = append(problems, model.E(model.Invalid, "read setting", what).Because(why))
-	}
-
-	if path != "" {
-		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-			return Config{}, model.E(model.Invalid, "read configuration", path).From(err)
-		}
-		for _, key := range k.Keys() {
-			if !known(key) {
-				bad(key, "there is no such setting; it is in "+path)
-			}
-		}
-	}
-	err := k.Load(env.Provider("\x00", env.Opt{Prefix: "SIGNPOST_", TransformFunc: func(name, v string) (string, any) {
-		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "SIGNPOST_")), "_", "-")
-		switch f := flags.Lookup(key); {
-		case slices.Contains(notOurs, name):
-			return "", nil
-		case !known(key):
-			bad(name, "there is no such setting; it is in the environment")
-			return "", nil
-		case f.Value.Type() == "stringSlice":
-			return key, strings.Split(v, ",")
-		}
-		return key, v
-	}}), nil)
-	if err != nil {
-		return Config{}, model.E(model.Invalid, "read environment", "").From(err)
-	}
-	if err := k.Load(posflag.Provider(flags, "\x00", k), nil); err != nil {
-		return Config{}, model.E(model.Invalid, "read flags", "").From(err)
-	}
 	var c Config
-	if err := k.Unmarshal("", &c); err != nil {
-		return Config{}, model.E(model.Invalid, "read configuration", path).From(err)
+	problems, err := settings.Load(&c, path, settings.Known{Flags: flags, Not: notSettings, FileOnly: append([]string{"issuers"}, procmonitor.FileOnly...)})
+	if err != nil {
+		return Config{}, err
 	}
 	return c, errors.Join(append(problems, c.check()...)...)
 }
@@ -118,21 +119,14 @@ func (c Config) check() []error {
 	bad := func(what, why string) {
 		problems = append(problems, model.E(model.Invalid, "read setting", what).Because(why))
 	}
-	pair := func(a, b string, va, vb string) {
-		if (va == "") != (vb == "") {
-			bad(a, "it goes together with "+b)
-		}
+	problems = append(problems, c.etcd().Check()...)
+	problems = append(problems, c.checkFront()...)
+	problems = append(problems, c.checkMonitor()...)
+	addresses := map[string][]string{"http-listen": {c.HTTPListen}, "admin-listen": {c.AdminListen}, "name-servers": c.NameServers}
+	if c.HTTPRedirect != "" {
+		addresses["http-redirect-listen"] = []string{c.HTTPRedirect}
 	}
-	pair("tls-cert", "tls-key", c.TLSCert, c.TLSKey)
-	pair("etcd-cert", "etcd-key", c.EtcdCert, c.EtcdKey)
-	pair("etcd-user", "etcd-password-file", c.EtcdUser, c.EtcdPasswordFile)
-	if len(c.EtcdEndpoints) == 0 {
-		bad("etcd-endpoints", "there is none")
-	}
-	if !strings.HasPrefix(c.EtcdPrefix, "/") || strings.Trim(c.EtcdPrefix, "/") == "" {
-		bad("etcd-prefix", fmt.Sprintf("%q is no path such as /signpost", c.EtcdPrefix))
-	}
-	for name, v := range map[string][]string{"http-listen": {c.HTTPListen}, "admin-listen": {c.AdminListen}, "name-servers": c.NameServers} {
+	for name, v := range addresses {
 		for _, a := range v {
 			_, port, err := net.SplitHostPort(a)
 			n, errPort := strconv.ParseUint(port, 10, 16)
@@ -144,8 +138,16 @@ func (c Config) check() []error {
 	if _, err := clientaddr.ParseProxies(c.TrustedProxies); err != nil {
 		problems = append(problems, err)
 	}
+	problems = append(problems, c.checkAudit()...)
+	problems = append(problems, c.checkPeople()...)
+	if err := oidc.Check(c.Issuers); err != nil {
+		problems = append(problems, err)
+	}
 	if _, err := c.level(); err != nil {
 		problems = append(problems, err)
+	}
+	if c.GroupMaxAge <= 0 {
+		bad("group-max-age", "it is not more than 0")
 	}
 	for name, v := range map[string]string{"master-key-file": c.MasterKeyFile, "admin-token-file": c.AdminTokenFile} {
 		if v == "" {
@@ -155,13 +157,62 @@ func (c Config) check() []error {
 	return problems
 }
 
-func (c Config) password() (string, error) {
-	if c.EtcdPasswordFile == "" {
-		return "", nil
+// checkPeople refuses people and groups of issuers that there are not: whoever wrote them
+// meant others.
+func (c Config) checkPeople() []error {
+	var problems []error
+	var known []string
+	for _, i := range c.Issuers {
+		known = append(known, i.Name)
 	}
-	raw, err := os.ReadFile(c.EtcdPasswordFile)
+	check := func(setting string, all []model.PrincipalName, hint string) {
+		for _, n := range all {
+			if slices.Contains(known, n.Issuer()) {
+				continue
+			}
+			why := fmt.Sprintf("%q is nobody: there is no issuer of the name %s among issuers (%s)", n, n.Issuer(), cmp.Or(strings.Join(known, ", "), "none"))
+			problems = append(problems, model.E(model.Invalid, "read setting", setting).Because(why).Hint(hint))
+		}
+	}
+	operators, err := c.operators()
 	if err != nil {
-		return "", model.E(model.Invalid, "read setting", "etcd-password-file").From(err)
+		problems = append(problems, err)
 	}
-	return strings.TrimSpace(string(raw)), nil
+	check("operators", operators, "")
+	barred, err := c.barred()
+	if err != nil {
+		problems = append(problems, err)
+	}
+	check("blocked-principals", barred.Principals, "API tokens of people of an issuer that is no more are refused after signpost principal disable")
+	return problems
+}
+
+func (c Config) barred() (controlapi.Barred, error) {
+	return controlapi.ParseBarred(c.BlockedHosts, c.BlockedPrincipals, c.BlockedAgents, c.BlockedAddresses)
+}
+
+func (c Config) operators() ([]model.PrincipalName, error) {
+	var out []model.PrincipalName
+	for _, text := range c.Operators {
+		n, err := model.ParsePrincipalName("operators", text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// tellOpenFiles warns of files with secrets that anybody on this machine can read or write.
+// It is no error: some machines have no other users, and some ways to mount files no modes.
+func (c Config) tellOpenFiles(log *slog.Logger) {
+	secret := append([]string{c.MasterKeyFile, c.AdminTokenFile, c.TLSKey, c.EtcdKey, c.EtcdPasswordFile}, c.FurtherKeyFiles...)
+	for _, i := range c.Issuers {
+		secret = append(secret, i.IntrospectionSecretFile)
+	}
+	for _, file := range secret {
+		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o007 != 0 {
+			log.Warn("anybody on this machine can read a file with a secret in it; chmod o-rwx it", "file", file, "mode", info.Mode().Perm().String())
+		}
+	}
 }

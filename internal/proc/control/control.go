@@ -3,13 +3,14 @@ package control
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -17,33 +18,47 @@ import (
 
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
+	"signpost/controlapi/door"
 	"signpost/controlapi/dyndns2"
+	"signpost/controlapi/egi"
+	"signpost/controlapi/plain"
 	"signpost/controlapi/serve"
+	"signpost/internal/access/oidc"
+	"signpost/internal/auditlog"
+	"signpost/internal/automation"
+	"signpost/internal/certs"
 	"signpost/internal/model"
+	"signpost/internal/proc/admin"
 	"signpost/internal/store"
+	"signpost/internal/thrift"
 	"signpost/internal/version"
 )
 
 const (
-	sweepEvery   = 10 * time.Minute
-	stopTimeout  = 5 * time.Second
-	setUpRetry   = 500 * time.Millisecond
-	headerWithin = 5 * time.Second
-	idleFor      = 120 * time.Second
+	sweepEvery  = 10 * time.Minute
+	stopTimeout = 5 * time.Second
+	setUpRetry  = 500 * time.Millisecond
+
+	// room is for garbage: changes make much, and a service with few hosts keeps little.
+	room = 128 << 20
 )
 
 // Server is a running control service.
 type Server struct {
-	url     string
-	admin   string
-	store   *store.Store
-	service *controlapi.Service
-	api     *serve.Server
-	servers []*http.Server
-	config  Config
-	log     *slog.Logger
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	url      string
+	admin    string
+	redirect string
+	store    *store.Store
+	service  *controlapi.Service
+	audit    *auditlog.File // nil: none
+	endAudit func()         // nil: nothing to end
+	api      *serve.Server
+	servers  []*http.Server
+	config   Config
+	log      *slog.Logger
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	release  func() // of the room for garbage
 }
 
 // Run runs a control service until ctx ends.
@@ -59,30 +74,17 @@ func Run(ctx context.Context, c Config, logs io.Writer) error {
 		}
 		return err
 	}
+	s.reopenOnHangup(ctx)
 	log.Info("serving", "url", s.URL(), "admin", s.AdminAddr(), "version", version.Version)
 	<-ctx.Done()
 	log.Info("stopping")
 	return s.Close()
 }
 
-// NewToken makes another admin token.
-func NewToken(ctx context.Context, c Config, logs io.Writer) (string, error) {
-	log, err := c.logger(logs)
-	if err != nil {
-		return "", err
-	}
-	st, err := c.openStore(log)
-	if err != nil {
-		return "", err
-	}
-	text, err := newAdminToken(ctx, st, c, log)
-	return text, errors.Join(err, st.Close())
-}
-
 // Start listens, waits for etcd as long as ctx allows, sets an empty etcd up, and
 // serves.
 func Start(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
-	s := &Server{config: c, log: log}
+	s := &Server{config: c, log: log, release: thrift.Room(room)}
 	if err := s.start(ctx, c, log); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -94,96 +96,106 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	public, err := listen(c.HTTPListen, c.TLSCert, c.TLSKey)
+	metrics := prometheus.NewRegistry()
+	people, err := oidc.New(oidc.Config{Issuers: c.Issuers, Log: log, Metrics: metrics})
 	if err != nil {
 		return err
 	}
-	admin, err := listen(c.AdminListen, "", "")
+	if s.audit, err = c.openAudit(log, metrics); err != nil {
+		return err
+	}
+	if s.audit != nil {
+		s.writeAudit()
+	}
+	limits := door.Default()
+	limits.PerAddress = c.PerAddress
+	front, err := c.listen(door.New(limits, proxies, log, metrics), log)
 	if err != nil {
-		return errors.Join(err, public.Close())
+		return err
 	}
 	serving := false
 	defer func() {
 		if !serving {
-			public.Close()
-			admin.Close()
+			front.close()
 		}
 	}()
-	if s.store, err = c.openStore(log); err != nil {
+	var etcdCert *certs.Pair
+	if s.store, etcdCert, err = c.openStore(log); err != nil {
 		return err
 	}
+	admin.WatchExpiry(metrics, map[string]*certs.Pair{"http": front.cert, "etcd": etcdCert})
 	if err := setUpWhenThere(ctx, s.store, c, log); err != nil {
 		return err
 	}
-	metrics := prometheus.NewRegistry()
+	c.tellOpenFiles(log) // after the very first start has made its own
+	operators, err := c.operators()
+	if err != nil {
+		return err
+	}
+	barred, err := c.barred()
+	if err != nil {
+		return err
+	}
 	if s.service, err = controlapi.New(controlapi.Config{
-		Store: s.store, Version: version.Version, NameServers: c.NameServers, Log: log, Metrics: metrics,
+		Store: s.store, Version: version.Version, NameServers: c.NameServers, Log: log, Metrics: metrics, Audit: s.audit,
+		Users: people.Verify, Issuers: people.Issuers(), Operators: operators, Barred: barred, GroupMaxAge: c.GroupMaxAge,
 	}); err != nil {
 		return err
 	}
+	checker, err := s.newMonitor(metrics, log)
+	if err != nil {
+		return err
+	}
+	automatic, err := automation.New(automation.Config{Store: s.store, Log: log, Metrics: metrics})
+	if err != nil {
+		return err
+	}
 	nic := dyndns2.New(s.service, proxies, log)
+	mounts := nic.Mounts()
+	maps.Copy(mounts, egi.New(s.service, proxies, c.PublicURL).Mounts())
 	if s.api, err = serve.New(serve.Config{
-		Service: s.service, Proxies: proxies, Log: log, Mounts: nic.Mounts(),
+		Service: s.service, Proxies: proxies, Log: log, Mounts: mounts, PublicURL: c.PublicURL, BodyWithin: limits.Body,
 	}); err != nil {
 		return err
 	}
 	serving = true
-	s.url, s.admin = address(public, c.TLSCert != ""), admin.Addr().String()
-	warnPlain(c, log)
+	s.url, s.admin, s.redirect = front.url(), front.admin.Addr().String(), front.redirectAddr()
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
-	s.serve(public, s.api.Handler(), log)
-	s.serve(admin, adminHandler(s.service, metrics, log), log)
+	s.serve(front.public, front.door.Server(s.api.Handler()))
+	s.serve(front.admin, front.door.Server(admin.Handler(metrics, s.service.Ready, "etcd does not answer", log))) // but of any number of connections
+	if front.redirect != nil {
+		s.serve(front.redirect, front.door.Server(plain.New(front.to, nic)))
+	}
 	s.running.Go(func() { _ = s.store.KeepCopy(running) }) // it ends with running, and only then
 	s.running.Go(func() { sweep(running, s.store, log) })
+	s.running.Go(func() { endLeases(running, s.service, leasesEvery, log) })
+	s.running.Go(func() { automatic.Run(running) })
+	s.running.Go(func() { s.service.NoteUses(running) })
+	s.running.Go(func() { s.service.SumUpRefusals(running) })
+	s.running.Go(func() { s.store.Announce(running, s.name()) })
+	if checker != nil {
+		s.running.Go(func() { checker.Run(running) })
+	}
 	care := newUpkeep(metrics, log, time.Now())
 	s.running.Go(func() { care.run(running, s.store) })
 	return nil
 }
 
-func listen(addr, cert, key string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+// name tells the service from others.
+func (s *Server) name() string {
+	host, err := os.Hostname()
 	if err != nil {
-		return nil, model.E(model.Precondition, "listen on", addr).From(err)
+		host = "unknown host"
 	}
-	if cert == "" {
-		return l, nil
-	}
-	load := func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		return &pair, err
-	}
-	if _, err := load(nil); err != nil {
-		return nil, errors.Join(model.E(model.Invalid, "read setting", "tls-cert").From(err), l.Close())
-	}
-	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, GetCertificate: load, NextProtos: []string{"h2", "http/1.1"},
-	}), nil
+	return host + " (" + s.url + ")"
 }
 
-func address(l net.Listener, tls bool) string {
-	if tls {
-		return "https://" + l.Addr().String()
-	}
-	return "http://" + l.Addr().String()
-}
-
-func warnPlain(c Config, log *slog.Logger) {
-	host, _, _ := net.SplitHostPort(c.HTTPListen)
-	if ip := net.ParseIP(host); c.TLSCert == "" && (ip == nil || !ip.IsLoopback()) {
-		log.Warn("http-listen is plain HTTP and not on loopback: secrets can be read on the way", "http_listen", c.HTTPListen)
-	}
-}
-
-func (s *Server) serve(l net.Listener, h http.Handler, log *slog.Logger) {
-	srv := &http.Server{
-		Handler: h, Protocols: serve.Protocols(), ReadHeaderTimeout: headerWithin, IdleTimeout: idleFor,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+func (s *Server) serve(l net.Listener, srv *http.Server) {
 	s.servers = append(s.servers, srv)
 	s.running.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("stopped serving", "address", l.Addr().String(), "error", err)
+			s.log.Error("stopped serving", "address", l.Addr().String(), "error", err)
 		}
 	})
 }
@@ -192,7 +204,7 @@ func (s *Server) serve(l net.Listener, h http.Handler, log *slog.Logger) {
 func setUpWhenThere(ctx context.Context, st *store.Store, c Config, log *slog.Logger) error {
 	told := false
 	for {
-		err := setUp(ctx, st, c.MasterKeyFile, c.AdminTokenFile, log)
+		err := setUp(ctx, st, c, log)
 		if model.KindOf(err) != model.Unavailable || err == nil {
 			return err
 		}
@@ -230,10 +242,15 @@ func (s *Server) URL() string { return s.url }
 // AdminAddr is where metrics and readiness are.
 func (s *Server) AdminAddr() string { return s.admin }
 
-// Close answers what is under way, at most for five seconds, and stops.
+// RedirectAddr is where plain HTTP is sent on from; "" if nowhere.
+func (s *Server) RedirectAddr() string { return s.redirect }
+
+// Close answers what is under way, at most for five seconds, and stops. Nobody waits any
+// longer until a change is visible: they are told that it is made.
 func (s *Server) Close() error {
+	defer s.release()
 	var errs []error
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout) // what Run was given has ended by now
 	defer cancel()
 	if s.service != nil {
 		s.service.EndStreams()
@@ -249,6 +266,9 @@ func (s *Server) Close() error {
 	s.running.Wait()
 	if s.api != nil {
 		s.api.Close()
+	}
+	if s.endAudit != nil { // nobody calls any more
+		s.endAudit()
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

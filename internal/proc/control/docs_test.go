@@ -6,26 +6,35 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"signpost/internal/access/oidc"
+	"signpost/internal/certs/certstest"
 	"signpost/internal/store/localetcd"
 	pb "signpost/proto/signpost/v1"
 )
 
-func started(t *testing.T) (s *Server, token string) {
+func started(t *testing.T, change ...func(*Config)) (s *Server, token string) {
 	t.Helper()
 	key, file := files(t.TempDir())
-	s, err := Start(t.Context(), Config{
+	c := Config{
 		EtcdEndpoints: []string{localetcd.New(t).Endpoint()}, EtcdPrefix: "/signpost",
 		HTTPListen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", MasterKeyFile: key, AdminTokenFile: file,
-	}, slog.New(slog.DiscardHandler))
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s, err := Start(t.Context(), c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +52,14 @@ func TestTheMetricsOfTheManualAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, _ := started(t)
+	dir := t.TempDir()
+	certstest.New(t, dir).Server("server") // a service has no metrics of what it is not told to have
+	s, _ := started(t, func(c *Config) {
+		c.TLSCert, c.TLSKey = filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
+		c.AuditFile = filepath.Join(dir, "audit")
+		c.Monitor, c.Site = true, "north"
+		c.Issuers = []oidc.Issuer{{Name: "egi", URL: "http://127.0.0.1:1", Scopes: []string{"x"}}}
+	})
 	named := regexp.MustCompile(`\bsignpost_[a-z_]+`).FindAllString(string(manual), -1)
 	if len(named) < 10 {
 		t.Fatalf("the manual names %q", named)
@@ -96,5 +112,39 @@ func TestAnOpenStreamDoesNotHoldUpTheStop(t *testing.T) {
 	}
 	if _, err := stream.Recv(); err == nil || !strings.Contains(err.Error(), "the server is stopping; resume from revision ") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The configurations of docs/login.md are taken, and its table has every setting of an
+// issuer and no other.
+func TestTheManualOfLoggingInIsRight(t *testing.T) {
+	manual, err := os.ReadFile("../../../docs/login.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(manual), -1)
+	if len(blocks) != 2 {
+		t.Fatalf("there are %d configurations", len(blocks))
+	}
+	for _, b := range blocks {
+		c, err := load(t, b[1], nil)
+		if err != nil || len(c.Issuers) != 1 {
+			t.Errorf("%v\n%s", err, b[1])
+		}
+	}
+	var have, told []string
+	for f := range reflect.TypeFor[oidc.Issuer]().NumField() {
+		have = append(have, reflect.TypeFor[oidc.Issuer]().Field(f).Tag.Get("koanf"))
+	}
+	_, table, _ := strings.Cut(string(manual), "| setting |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, row := range strings.Split(table, "\n")[2:] {
+		names := strings.Split(row, "|")[1]
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(names, -1) {
+			told = append(told, m[1])
+		}
+	}
+	if diff := cmp.Diff(have, told); diff != "" {
+		t.Errorf("settings (-there are +told):\n%s", diff)
 	}
 }

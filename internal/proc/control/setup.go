@@ -15,33 +15,42 @@ import (
 	"signpost/internal/store"
 )
 
-// setUp makes sure that this control service holds the master key that etcd was
-// set up with. On an empty prefix it sets etcd up: it makes (or takes, when the
-// files are there) the master key and the admin token. Files are written before
-// etcd is, so that a crash between the two loses nothing.
-func setUp(ctx context.Context, st *store.Store, keyFile, tokenFile string, log *slog.Logger) error {
+// setUp makes sure that this control service holds the master key that is in use in
+// etcd. On an empty prefix it sets etcd up: it makes (or takes, when the files are
+// there) the master key and the admin token. Files are written before etcd is, so that a
+// crash between the two loses nothing. Of the further key files one that cannot be read
+// is an error as well.
+func setUp(ctx context.Context, st *store.Store, c Config, log *slog.Logger) error {
 	want, err := st.MasterKeyID(ctx)
 	if err != nil {
 		return err
 	}
 	if want == "" {
-		if err := firstStart(ctx, st, keyFile, tokenFile, log); err != nil {
+		if err := firstStart(ctx, st, c.MasterKeyFile, c.AdminTokenFile, log); err != nil {
 			return err
 		}
 		if want, err = st.MasterKeyID(ctx); err != nil {
 			return err
 		}
 	}
-	text, err := os.ReadFile(keyFile)
-	if err != nil {
-		return model.E(model.Precondition, "read master key", keyFile).From(err).
-			Hint("this etcd was set up with master key " + want + ": copy its file here, or name it with --master-key-file")
+	var keys []*store.MasterKey
+	for _, file := range append([]string{c.MasterKeyFile}, c.FurtherKeyFiles...) {
+		key, err := readKey(file)
+		if err != nil {
+			return model.E(model.Precondition, "read master key", file).From(err).
+				Hint("this etcd was set up with master key " + want + ": copy its file here, or name it with --master-key-file")
+		}
+		keys = append(keys, key)
 	}
-	key, err := store.ParseMasterKey(string(text))
+	return st.UseMasterKeys(ctx, keys...)
+}
+
+func readKey(file string) (*store.MasterKey, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return st.UseMasterKey(ctx, key)
+	return store.ParseMasterKey(string(text))
 }
 
 func firstStart(ctx context.Context, st *store.Store, keyFile, tokenFile string, log *slog.Logger) error {
@@ -118,35 +127,4 @@ func readOrMake(file string, content func() (string, error)) (text string, made 
 		return "", false, model.E(model.Precondition, "make", file).From(err)
 	}
 	return text, true, nil
-}
-
-// newAdminToken makes one more admin token and stores its hash: for the day the
-// first is lost. It needs the rights on etcd and the master key that a control
-// service has.
-func newAdminToken(ctx context.Context, st *store.Store, c Config, log *slog.Logger) (string, error) {
-	switch id, err := st.MasterKeyID(ctx); {
-	case err != nil:
-		return "", err
-	case id == "":
-		return "", model.E(model.Precondition, "make admin token under", c.EtcdPrefix).Because("nothing was ever set up there").
-			Hint("check --etcd-endpoints and --etcd-prefix; the first signpostd serve makes the first token")
-	}
-	if err := setUp(ctx, st, c.MasterKeyFile, c.AdminTokenFile, log); err != nil {
-		return "", err
-	}
-	text := access.NewAdminToken()
-	secret, err := access.ParseSecret(text)
-	if err != nil {
-		return "", err
-	}
-	id, now := access.NewTokenID(), time.Now()
-	_, err = st.Update(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Token(secret.Sum[:]); err != nil {
-			return err
-		}
-		tx.PutToken(secret.Sum[:], &model.Token{ID: id, Admin: true, CreateTime: now})
-		tx.Audit(model.AuditRecord{Time: now, Principal: "signpostd admin-token", Action: "token.create", After: "admin token " + id})
-		return nil
-	})
-	return text, err
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -56,13 +57,13 @@ func TestFirstStartMakesKeyAndToken(t *testing.T) {
 	s := openStore(t, etcd.Endpoint())
 	dir := t.TempDir()
 	key, token := files(dir)
-	if _, err := newAdminToken(t.Context(), s, Config{MasterKeyFile: key, AdminTokenFile: token}, slog.New(slog.DiscardHandler)); model.KindOf(err) != model.Precondition {
+	if _, err := NewToken(t.Context(), Config{EtcdEndpoints: []string{etcd.Endpoint()}, EtcdPrefix: "/signpost", MasterKeyFile: key, AdminTokenFile: token, LogLevel: "info"}, io.Discard); model.KindOf(err) != model.Precondition {
 		t.Errorf("a token for what was never set up: %v", err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("it made %v", left)
 	}
-	if err := setUp(t.Context(), s, key, token, slog.New(slog.DiscardHandler)); err != nil {
+	if err := setUp(t.Context(), s, Config{MasterKeyFile: key, AdminTokenFile: token}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range []string{key, token} {
@@ -75,14 +76,14 @@ func TestFirstStartMakesKeyAndToken(t *testing.T) {
 	}
 
 	t.Run("a later one is given the same key", func(t *testing.T) {
-		if err := setUp(t.Context(), openStore(t, etcd.Endpoint()), key, filepath.Join(t.TempDir(), "none"), slog.New(slog.DiscardHandler)); err != nil {
+		if err := setUp(t.Context(), openStore(t, etcd.Endpoint()), Config{MasterKeyFile: key, AdminTokenFile: filepath.Join(t.TempDir(), "none")}, slog.New(slog.DiscardHandler)); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("a later one without the key refuses, names the id and makes nothing", func(t *testing.T) {
 		dir := t.TempDir()
 		k, tok := files(dir)
-		err := setUp(t.Context(), openStore(t, etcd.Endpoint()), k, tok, slog.New(slog.DiscardHandler))
+		err := setUp(t.Context(), openStore(t, etcd.Endpoint()), Config{MasterKeyFile: k, AdminTokenFile: tok}, slog.New(slog.DiscardHandler))
 		id, _ := s.MasterKeyID(t.Context())
 		if model.KindOf(err) != model.Precondition || !strings.Contains(err.Error(), id) {
 			t.Errorf("got %v, want the id %s named", err, id)
@@ -96,12 +97,12 @@ func TestFirstStartMakesKeyAndToken(t *testing.T) {
 		if err := os.WriteFile(k, []byte(store.NewMasterKey().Text()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := setUp(t.Context(), openStore(t, etcd.Endpoint()), k, tok, slog.New(slog.DiscardHandler)); model.KindOf(err) != model.Precondition {
+		if err := setUp(t.Context(), openStore(t, etcd.Endpoint()), Config{MasterKeyFile: k, AdminTokenFile: tok}, slog.New(slog.DiscardHandler)); model.KindOf(err) != model.Precondition {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("another token", func(t *testing.T) {
-		text, err := newAdminToken(t.Context(), s, Config{MasterKeyFile: key, AdminTokenFile: token}, slog.New(slog.DiscardHandler))
+		text, err := NewToken(t.Context(), Config{EtcdEndpoints: []string{etcd.Endpoint()}, EtcdPrefix: "/signpost", MasterKeyFile: key, AdminTokenFile: token, LogLevel: "info"}, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +129,7 @@ func TestFirstStartsAtOnce(t *testing.T) {
 			s := openStore(t, etcd.Endpoint())
 			wg.Go(func() {
 				key, token := files(dir)
-				errs[i] = setUp(context.Background(), s, key, token, slog.New(slog.DiscardHandler))
+				errs[i] = setUp(context.Background(), s, Config{MasterKeyFile: key, AdminTokenFile: token}, slog.New(slog.DiscardHandler))
 			})
 		}
 		wg.Wait()

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -28,6 +29,7 @@ type upkeep struct {
 	compacted            int64        // the last compaction's revision
 	seen                 atomic.Int64 // when it was seen, in nanoseconds since 1970
 	warnedOld, warnedBig time.Time
+	toldRefused          bool
 }
 
 // newUpkeep starts counting at now: what was before is not known.
@@ -52,11 +54,14 @@ func newUpkeep(reg prometheus.Registerer, log *slog.Logger, now time.Time) *upke
 // run looks each minute, a little off, so that many do not ask all at once.
 func (u *upkeep) run(ctx context.Context, st *store.Store) {
 	for {
-		u.members(st.Members(ctx), time.Now())
-		if h, err := st.History(ctx); err == nil {
+		by, err := st.Members(ctx)
+		u.members(by, time.Now())
+		h, errHistory := st.History(ctx)
+		if errHistory == nil {
 			u.history(h, time.Now())
-		} else if ctx.Err() == nil {
-			u.log.Debug("etcd cannot be asked how far it is compacted", "error", err)
+		}
+		if err := errors.Join(err, errHistory); err != nil && ctx.Err() == nil {
+			u.unanswered(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -64,6 +69,17 @@ func (u *upkeep) run(ctx context.Context, st *store.Store) {
 		case <-time.After(lookEvery - lookEvery/4 + rand.N(lookEvery/2)):
 		}
 	}
+}
+
+// unanswered notes what etcd did not say. That it may not say it to us is told once: it
+// stays so until somebody changes it.
+func (u *upkeep) unanswered(err error) {
+	if store.Refused(err) && !u.toldRefused {
+		u.toldRefused = true
+		u.log.Warn("etcd does not let us look at its databases and history, so nobody is warned here when they grow: check our user and its role", "error", err)
+		return
+	}
+	u.log.Debug("etcd does not say how it is", "error", err)
 }
 
 // members takes what each member says of its database.

@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"signpost/internal/store"
 	"signpost/internal/store/localetcd"
+	"signpost/internal/store/rights"
 )
 
 func TestUpkeepWarnsWhenNothingIsCompacted(t *testing.T) {
@@ -98,7 +100,11 @@ func TestUpkeepSeesARealEtcdCompact(t *testing.T) {
 	look := func() {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		u.members(st.Members(ctx), time.Now())
+		by, err := st.Members(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.members(by, time.Now())
 		h, err := st.History(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -142,4 +148,32 @@ func values(t *testing.T, reg *prometheus.Registry, name string) (out []float64)
 		}
 	}
 	return out
+}
+
+// A user that etcd does not know is refused even a look, and that is told once.
+func TestUpkeepTellsOnceThatEtcdRefuses(t *testing.T) {
+	etcd := localetcd.New(t)
+	where := store.Config{Endpoints: []string{etcd.Endpoint()}}
+	password := func(string) (string, error) { return "x", nil }
+	if err := rights.Apply(t.Context(), where, rights.Options{Prefix: "/signpost"}, rights.How{Password: password, EnableAuth: true, Out: io.Discard}); err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	var log bytes.Buffer
+	u := newUpkeep(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)), time.Now())
+	for range 3 {
+		by, err := st.Members(t.Context())
+		if len(by) > 0 || !store.Refused(err) {
+			t.Fatalf("%v, %v", by, err)
+		}
+		u.unanswered(err)
+	}
+	u.unanswered(context.DeadlineExceeded)
+	if n := strings.Count(log.String(), "etcd does not let us look"); n != 1 || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("told: %s", &log)
+	}
 }

@@ -35,16 +35,24 @@ type Dev struct {
 // Start starts everything and returns when every replica answers for the zone.
 // When it fails nothing is left running.
 func Start(ctx context.Context, o Options, log *slog.Logger) (*Dev, error) {
-	p, err := o.plan()
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		p, err := o.plan()
+		if err != nil {
+			return nil, err
+		}
+		d := &Dev{}
+		if err = d.start(ctx, o, p, log); err == nil {
+			return d, nil
+		}
+		err = errors.Join(err, d.Close())
+		if !inUse(err) || !p.found || try == startTries {
+			return nil, err
+		}
 	}
-	d := &Dev{}
-	if err := d.start(ctx, o, p, log); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
 }
+
+// startTries is how often other ports are found when somebody took those that were free.
+const startTries = 5
 
 func (d *Dev) start(ctx context.Context, o Options, p plan, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -95,8 +103,15 @@ func (d *Dev) controlConfig(p plan) control.Config {
 		EtcdEndpoints: []string{d.etcd.Endpoint()}, EtcdPrefix: "/signpost",
 		HTTPListen: p.http, AdminListen: "127.0.0.1:0", NameServers: p.dns, LogLevel: "warn",
 		MasterKeyFile: d.dir.file("master.key"), AdminTokenFile: d.dir.file("admin.token"),
+		Monitor: true, Site: site, Allow: local, ChecksHere: true,
 	}
 }
+
+// site is that of the monitor.
+const site = "dev"
+
+// local is where checks may go so that everything can be tried on one machine.
+var local = []string{"*=127.0.0.0/8", "*=::1", "*=10.0.0.0/8", "*=172.16.0.0/12", "*=192.168.0.0/16", "*=fc00::/7"}
 
 // corefile is a server block for each replica. Each has a snapshot of its own, so
 // that each follows etcd for itself, as on separate machines.
@@ -129,11 +144,14 @@ func answers(ctx context.Context, addr string, zone model.Name) error {
 
 // taken says which flag to change when an address was in use.
 func taken(err error, flag string) error {
-	if strings.Contains(err.Error(), "address already in use") {
+	if inUse(err) {
 		return fmt.Errorf("%w; give another address with %s (port 0 takes a free one)", err, flag)
 	}
 	return err
 }
+
+// inUse reports whether somebody has an address already; CoreDNS keeps the words alone.
+func inUse(err error) bool { return strings.Contains(err.Error(), "address already in use") }
 
 // Close stops all parts, the name servers first, and leaves the data for the next
 // start unless it was ephemeral.

@@ -36,15 +36,16 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 	f.IntVar(&o.Replicas, "replicas", 2, "how many DNS replicas")
 	f.StringVar(&o.EtcdListen, "etcd-listen", "", "HOST:PORT of etcd for another coredns or etcdctl (default a free port)")
 	f.BoolVar(&o.Ephemeral, "ephemeral", false, "use fresh data in a temporary place and remove it at the end")
-	f.BoolVar(&o.UnsafeListen, "unsafe-listen", false, "allow addresses other than loopback: anybody who reaches them can read and guess")
+	f.BoolVar(&o.UnsafeListen, "unsafe-listen", false, "allow addresses other than loopback: anybody who reaches them can read and guess, and change everything through --etcd-listen")
 }
 
 // plan is Options made exact: every address an IP and a port.
 type plan struct {
-	zone model.Name
-	dns  []string
-	http string
-	etcd string
+	zone  model.Name
+	dns   []string
+	found bool // the ports of dns, that were free
+	http  string
+	etcd  string
 }
 
 func (o Options) plan() (plan, error) {
@@ -62,6 +63,7 @@ func (o Options) plan() (plan, error) {
 	}
 	port := int(first.Port())
 	if port == 0 {
+		p.found = true
 		if port, err = ports.Pairs(first.Addr().String(), o.Replicas); err != nil {
 			return p, err
 		}

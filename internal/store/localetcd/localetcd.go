@@ -24,8 +24,14 @@ type Options struct {
 	Dir string
 	// ListenClient is the HOST:PORT for clients. Empty: a free port on loopback.
 	ListenClient string
+	// Member makes it one of several, each with etcd's own pace of elections. Start
+	// then waits for the others.
+	Member *Member
 	// Compact forgets history older than an hour, as production does.
 	Compact bool
+	// TokenTTL is how long a token of one of etcd's users lasts that is not used; 0:
+	// five minutes, as in production. Whole seconds.
+	TokenTTL time.Duration
 	// LogErrors writes to standard error what etcd cannot go on with, such as a full
 	// disk: it ends the process.
 	LogErrors bool
@@ -34,7 +40,12 @@ type Options struct {
 	UnsafeNoFsync bool
 }
 
-// Server is a running etcd of one member.
+// Member is a place in a cluster, as etcd's flags of these names say it.
+type Member struct {
+	Name, ListenPeer, AdvertisePeer, InitialCluster string
+}
+
+// Server is a running member of etcd.
 type Server struct {
 	o    Options
 	temp bool
@@ -114,19 +125,39 @@ func (s *Server) config() (*embed.Config, error) {
 	}
 	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"} // it has no peers; the port is never dialled
 	cfg := embed.NewConfig()
-	cfg.Dir = filepath.Join(s.o.Dir, "etcd")
+	cfg.Dir = s.etcdDir()
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*client}, []url.URL{*client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialClusterToken = cfg.Dir // the cluster's id follows from it
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	if m := s.o.Member; m != nil {
+		listen, err1 := url.Parse(m.ListenPeer)
+		advertise, err2 := url.Parse(m.AdvertisePeer)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		cfg.Name, cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = m.Name, []url.URL{*listen}, []url.URL{*advertise}
+		cfg.InitialCluster, cfg.InitialClusterToken = m.InitialCluster, m.InitialCluster
+		return s.rest(cfg)
+	}
 	// Ready in a tenth of a second instead of a whole one.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
+	return s.rest(cfg)
+}
+
+// rest sets what is the same for one member and for many.
+func (s *Server) rest(cfg *embed.Config) (_ *embed.Config, err error) {
 	if s.o.UnsafeNoFsync {
 		cfg.UnsafeNoFsync, cfg.BcryptCost = true, uint(bcrypt.MinCost)
+	}
+	if s.o.TokenTTL > 0 {
+		cfg.AuthTokenTTL = uint(s.o.TokenTTL / time.Second)
 	}
 	cfg.EnableGRPCGateway = false
 	cfg.QuotaBackendBytes = 8 << 30
 	log := zap.NewNop()
+	// Nobody reads what etcd says of slow requests, and it writes them out in full first.
+	cfg.WarningApplyDuration, cfg.WarningUnaryRequestDuration = time.Hour, time.Hour
 	if s.o.LogErrors {
 		if log, err = zap.NewProduction(zap.IncreaseLevel(zap.DPanicLevel)); err != nil {
 			return nil, err
@@ -147,6 +178,12 @@ func (s *Server) Addr() string { return s.o.ListenClient }
 
 // Dir is where the data is.
 func (s *Server) Dir() string { return s.o.Dir }
+
+// ID is the member's, as etcd's members call each other.
+func (s *Server) ID() string { return s.etcd.Server.MemberID().String() }
+
+// Leads reports whether the member is the leader of its cluster.
+func (s *Server) Leads() bool { return s.etcd.Server.Leader() == s.etcd.Server.MemberID() }
 
 // Stop stops etcd and keeps data and port for Restart. Clients' calls and watches
 // break at once.

@@ -2,9 +2,12 @@ package localetcd_test
 
 import (
 	"context"
+	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
@@ -80,5 +83,56 @@ func TestDataInUseIsAnErrorAtOnce(t *testing.T) {
 	if other, err := localetcd.Start(localetcd.Options{Dir: s.Dir(), UnsafeNoFsync: true}); err == nil {
 		other.Close()
 		t.Fatal("started on data in use")
+	}
+}
+
+// A restore keeps the cluster's id; with a bump, what was before cannot be read or
+// watched any more.
+func TestABackupComesBackWithAndWithoutABump(t *testing.T) {
+	s := localetcd.New(t)
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint()}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	put := func(v string) *clientv3.PutResponse {
+		t.Helper()
+		resp, err := client.Put(ctx, "k", v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	kept := put("kept")
+	dir := filepath.Join(t.TempDir(), "backup")
+	s.Stop()
+	if err := s.Backup(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	put("lost")
+	for _, bump := range []int64{0, 1_000_000_000} {
+		s.Stop()
+		if err := s.Restore(dir, bump); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := client.Get(ctx, "k")
+		if err != nil || string(got.Kvs[0].Value) != "kept" || got.Header.ClusterId != kept.Header.ClusterId || got.Header.Revision != kept.Header.Revision+bump {
+			t.Fatalf("after a restore with a bump of %d: %v, %v", bump, got, err)
+		}
+		_, err = client.Get(ctx, "k", clientv3.WithRev(kept.Header.Revision))
+		if compacted := errors.Is(err, rpctypes.ErrCompacted); compacted != (bump > 0) {
+			t.Errorf("a read of the past after a bump of %d: %v", bump, err)
+		}
+		if next := put("new"); next.Header.Revision != kept.Header.Revision+bump+1 {
+			t.Errorf("the next revision is %d", next.Header.Revision)
+		}
 	}
 }

@@ -3,6 +3,14 @@
 //
 // Schema history (the number in v1/dns/schema; absent means 1):
 //   1  2026-11-23  zones, names, hosts with the endpoint main, admin tokens.
+//      2026-11-25  claims of imports, which no reader under v1/dns/ reads.
+//      2026-11-26  names that are withdrawn; who does not know of it goes on answering.
+//      2026-11-26  API tokens, their owners and uses; other master keys. Likewise.
+//      2026-11-26  what API tokens made ends with them. Control services alone read it.
+//   2  2026-11-26  endpoints other than main, policies, checks, secrets of endpoints: values
+//                  that have any of these say 2, so that who does not know of them neither
+//                  answers half of a host nor writes it back without them. Votes, words,
+//                  marks, checkers and the freeze switch, under keys of their own.
 //
 // The field "schema" of a value is the least schema a reader must know to read it.
 
@@ -320,7 +328,8 @@ type Name struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
 	Rrsets        []*RRset               `protobuf:"bytes,1,rep,name=rrsets,proto3" json:"rrsets,omitempty"`
-	Host          *Host                  `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"` // absent: no host has this name
+	Host          *Host                  `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`            // absent: no host has this name
+	Withdrawn     bool                   `protobuf:"varint,3,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"` // kept and not answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -376,13 +385,28 @@ func (x *Name) GetHost() *Host {
 	return nil
 }
 
+func (x *Name) GetWithdrawn() bool {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return false
+}
+
 type Host struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ttl           uint32                 `protobuf:"varint,1,opt,name=ttl,proto3" json:"ttl,omitempty"` // seconds; 0: the zone's
-	Wildcard      bool                   `protobuf:"varint,2,opt,name=wildcard,proto3" json:"wildcard,omitempty"`
-	Endpoints     []*Endpoint            `protobuf:"bytes,3,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Ttl            uint32                 `protobuf:"varint,1,opt,name=ttl,proto3" json:"ttl,omitempty"` // seconds; 0: the zone's
+	Wildcard       bool                   `protobuf:"varint,2,opt,name=wildcard,proto3" json:"wildcard,omitempty"`
+	Endpoints      []*Endpoint            `protobuf:"bytes,3,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	Policy         uint32                 `protobuf:"varint,4,opt,name=policy,proto3" json:"policy,omitempty"`                           // 0 all, 1 failover, 2 weighted
+	MinHealthy     uint32                 `protobuf:"varint,5,opt,name=min_healthy,json=minHealthy,proto3" json:"min_healthy,omitempty"` // 0: the default, as for the others
+	Fallback       [][]byte               `protobuf:"bytes,6,rep,name=fallback,proto3" json:"fallback,omitempty"`                        // 4 or 16 octets each
+	ManualFailback bool                   `protobuf:"varint,7,opt,name=manual_failback,json=manualFailback,proto3" json:"manual_failback,omitempty"`
+	MaxAnswers     uint32                 `protobuf:"varint,8,opt,name=max_answers,json=maxAnswers,proto3" json:"max_answers,omitempty"`
+	SuspectTtl     uint32                 `protobuf:"varint,9,opt,name=suspect_ttl,json=suspectTtl,proto3" json:"suspect_ttl,omitempty"` // seconds
+	Checked        bool                   `protobuf:"varint,10,opt,name=checked,proto3" json:"checked,omitempty"`                        // there is a check
+	CheckSites     []string               `protobuf:"bytes,11,rep,name=check_sites,json=checkSites,proto3" json:"check_sites,omitempty"` // whose checkers judge; none: all
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -436,11 +460,70 @@ func (x *Host) GetEndpoints() []*Endpoint {
 	return nil
 }
 
+func (x *Host) GetPolicy() uint32 {
+	if x != nil {
+		return x.Policy
+	}
+	return 0
+}
+
+func (x *Host) GetMinHealthy() uint32 {
+	if x != nil {
+		return x.MinHealthy
+	}
+	return 0
+}
+
+func (x *Host) GetFallback() [][]byte {
+	if x != nil {
+		return x.Fallback
+	}
+	return nil
+}
+
+func (x *Host) GetManualFailback() bool {
+	if x != nil {
+		return x.ManualFailback
+	}
+	return false
+}
+
+func (x *Host) GetMaxAnswers() uint32 {
+	if x != nil {
+		return x.MaxAnswers
+	}
+	return 0
+}
+
+func (x *Host) GetSuspectTtl() uint32 {
+	if x != nil {
+		return x.SuspectTtl
+	}
+	return 0
+}
+
+func (x *Host) GetChecked() bool {
+	if x != nil {
+		return x.Checked
+	}
+	return false
+}
+
+func (x *Host) GetCheckSites() []string {
+	if x != nil {
+		return x.CheckSites
+	}
+	return nil
+}
+
 type Endpoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Addresses     [][]byte               `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"` // 4 or 16 octets each
 	Generation    uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	Site          string                 `protobuf:"bytes,4,opt,name=site,proto3" json:"site,omitempty"`
+	Priority      uint32                 `protobuf:"varint,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	Weight        int32                  `protobuf:"zigzag32,6,opt,name=weight,proto3" json:"weight,omitempty"` // 0: the default; -1: a weight of 0
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -496,23 +579,767 @@ func (x *Endpoint) GetGeneration() uint64 {
 	return 0
 }
 
-// HostControl is the value of v1/ctl/host/<zone>/<incarnation>/<name>.
-type HostControl struct {
+func (x *Endpoint) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *Endpoint) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Endpoint) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// Checker is the value of v1/dns/checker/<site>: the registered checker of a site.
+type Checker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
-	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	Comment       string                 `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
-	SecretSha256  []byte                 `protobuf:"bytes,3,opt,name=secret_sha256,json=secretSha256,proto3" json:"secret_sha256,omitempty"`
-	CreateTime    int64                  `protobuf:"varint,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"` // seconds since 1970, as are the others
-	UpdateTime4   int64                  `protobuf:"varint,5,opt,name=update_time4,json=updateTime4,proto3" json:"update_time4,omitempty"`
-	UpdateTime6   int64                  `protobuf:"varint,6,opt,name=update_time6,json=updateTime6,proto3" json:"update_time6,omitempty"`
+	Term          uint64                 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`
+	RegisterTime  int64                  `protobuf:"varint,2,opt,name=register_time,json=registerTime,proto3" json:"register_time,omitempty"` // seconds since 1970
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Checker) Reset() {
+	*x = Checker{}
+	mi := &file_store_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checker) ProtoMessage() {}
+
+func (x *Checker) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checker.ProtoReflect.Descriptor instead.
+func (*Checker) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Checker) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Checker) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *Checker) GetRegisterTime() int64 {
+	if x != nil {
+		return x.RegisterTime
+	}
+	return 0
+}
+
+// Vote is the value of v1/dns/vote/<site>/<zone>/<name>/<endpoint>.
+type Vote struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // of the endpoint
+	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`             // of the checker
+	Verdict       uint32                 `protobuf:"varint,3,opt,name=verdict,proto3" json:"verdict,omitempty"`       // 0 none, as it cannot be tried; 1 up, 2 suspect, 3 down
+	Reason        uint32                 `protobuf:"varint,4,opt,name=reason,proto3" json:"reason,omitempty"`         // model.Reason
+	Time          int64                  `protobuf:"varint,5,opt,name=time,proto3" json:"time,omitempty"`             // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Vote) Reset() {
+	*x = Vote{}
+	mi := &file_store_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Vote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Vote) ProtoMessage() {}
+
+func (x *Vote) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Vote.ProtoReflect.Descriptor instead.
+func (*Vote) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Vote) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Vote) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Vote) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *Vote) GetVerdict() uint32 {
+	if x != nil {
+		return x.Verdict
+	}
+	return 0
+}
+
+func (x *Vote) GetReason() uint32 {
+	if x != nil {
+		return x.Reason
+	}
+	return 0
+}
+
+func (x *Vote) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+// Word is the value of v1/dns/admin/site/<site>, v1/dns/admin/host/<zone>/<name> and
+// v1/dns/admin/endpoint/<zone>/<name>/<endpoint>.
+type Word struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Say           uint32                 `protobuf:"varint,1,opt,name=say,proto3" json:"say,omitempty"` // 1 up, 2 down, 3 drain
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	Self          bool                   `protobuf:"varint,4,opt,name=self,proto3" json:"self,omitempty"`                               // said with the endpoint's own secret
+	Time          int64                  `protobuf:"varint,5,opt,name=time,proto3" json:"time,omitempty"`                               // seconds since 1970
+	ExpireTime    int64                  `protobuf:"varint,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"` // likewise; 0: it does not end
+	Marker        string                 `protobuf:"bytes,7,opt,name=marker,proto3" json:"marker,omitempty"`                            // v1/live/word/<marker> is there until it ends
+	Incarnation   uint64                 `protobuf:"varint,8,opt,name=incarnation,proto3" json:"incarnation,omitempty"`                 // of the zone; 0: on a site
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Word) Reset() {
+	*x = Word{}
+	mi := &file_store_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Word) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Word) ProtoMessage() {}
+
+func (x *Word) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Word.ProtoReflect.Descriptor instead.
+func (*Word) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Word) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Word) GetSay() uint32 {
+	if x != nil {
+		return x.Say
+	}
+	return 0
+}
+
+func (x *Word) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Word) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Word) GetSelf() bool {
+	if x != nil {
+		return x.Self
+	}
+	return false
+}
+
+func (x *Word) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Word) GetExpireTime() int64 {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return 0
+}
+
+func (x *Word) GetMarker() string {
+	if x != nil {
+		return x.Marker
+	}
+	return ""
+}
+
+func (x *Word) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+// Over is the value of v1/dns/over/<zone>/<name>/<endpoint>: it is passed over.
+type Over struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // of the endpoint
+	Time          int64                  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`             // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Over) Reset() {
+	*x = Over{}
+	mi := &file_store_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Over) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Over) ProtoMessage() {}
+
+func (x *Over) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Over.ProtoReflect.Descriptor instead.
+func (*Over) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Over) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Over) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Over) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+// Freeze is the value of v1/dns/admin/freeze.
+type Freeze struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Time          int64                  `protobuf:"varint,3,opt,name=time,proto3" json:"time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Freeze) Reset() {
+	*x = Freeze{}
+	mi := &file_store_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Freeze) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Freeze) ProtoMessage() {}
+
+func (x *Freeze) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
+func (*Freeze) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Freeze) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Freeze) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Freeze) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Freeze) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+// Check is the value of v1/check/<zone>/<incarnation>/<name>. What is 0 or empty stands
+// for its default.
+type Check struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Schema         uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Kind           uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"` // 0 tcp, 1 http, 2 https, 3 grpc, 4 dns, 5 heartbeat
+	Port           uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	Path           string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	Host           string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"`
+	Statuses       []uint32               `protobuf:"varint,5,rep,packed,name=statuses,proto3" json:"statuses,omitempty"` // of each range the first, then the last
+	Text           string                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	Tls            bool                   `protobuf:"varint,7,opt,name=tls,proto3" json:"tls,omitempty"`
+	AnyCertificate bool                   `protobuf:"varint,8,opt,name=any_certificate,json=anyCertificate,proto3" json:"any_certificate,omitempty"`
+	ServerName     string                 `protobuf:"bytes,9,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	Service        string                 `protobuf:"bytes,10,opt,name=service,proto3" json:"service,omitempty"`
+	Query          string                 `protobuf:"bytes,11,opt,name=query,proto3" json:"query,omitempty"` // a domain name
+	QueryType      uint32                 `protobuf:"varint,12,opt,name=query_type,json=queryType,proto3" json:"query_type,omitempty"`
+	Rcode          uint32                 `protobuf:"varint,13,opt,name=rcode,proto3" json:"rcode,omitempty"`
+	IntervalMs     int64                  `protobuf:"varint,16,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	TimeoutMs      int64                  `protobuf:"varint,17,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	Fall           uint32                 `protobuf:"varint,18,opt,name=fall,proto3" json:"fall,omitempty"`
+	Rise           uint32                 `protobuf:"varint,19,opt,name=rise,proto3" json:"rise,omitempty"`
+	Sites          []string               `protobuf:"bytes,20,rep,name=sites,proto3" json:"sites,omitempty"`
+	Owner          string                 `protobuf:"bytes,21,opt,name=owner,proto3" json:"owner,omitempty"` // a word that stands for whose host it is
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_store_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Check) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Check) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *Check) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Check) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Check) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Check) GetStatuses() []uint32 {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *Check) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Check) GetTls() bool {
+	if x != nil {
+		return x.Tls
+	}
+	return false
+}
+
+func (x *Check) GetAnyCertificate() bool {
+	if x != nil {
+		return x.AnyCertificate
+	}
+	return false
+}
+
+func (x *Check) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *Check) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Check) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *Check) GetQueryType() uint32 {
+	if x != nil {
+		return x.QueryType
+	}
+	return 0
+}
+
+func (x *Check) GetRcode() uint32 {
+	if x != nil {
+		return x.Rcode
+	}
+	return 0
+}
+
+func (x *Check) GetIntervalMs() int64 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+func (x *Check) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *Check) GetFall() uint32 {
+	if x != nil {
+		return x.Fall
+	}
+	return 0
+}
+
+func (x *Check) GetRise() uint32 {
+	if x != nil {
+		return x.Rise
+	}
+	return 0
+}
+
+func (x *Check) GetSites() []string {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *Check) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+// CheckerLife is the value of v1/live/checker/<site>, leased: the checker of a site runs.
+type CheckerLife struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Holder        string                 `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"`                         // which of those that would; random
+	StartTime     int64                  `protobuf:"varint,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"` // seconds since 1970
+	Doubt         bool                   `protobuf:"varint,3,opt,name=doubt,proto3" json:"doubt,omitempty"`                          // it doubts itself
+	Targets       uint32                 `protobuf:"varint,4,opt,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckerLife) Reset() {
+	*x = CheckerLife{}
+	mi := &file_store_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckerLife) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckerLife) ProtoMessage() {}
+
+func (x *CheckerLife) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckerLife.ProtoReflect.Descriptor instead.
+func (*CheckerLife) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CheckerLife) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *CheckerLife) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *CheckerLife) GetStartTime() int64 {
+	if x != nil {
+		return x.StartTime
+	}
+	return 0
+}
+
+func (x *CheckerLife) GetDoubt() bool {
+	if x != nil {
+		return x.Doubt
+	}
+	return false
+}
+
+func (x *CheckerLife) GetTargets() uint32 {
+	if x != nil {
+		return x.Targets
+	}
+	return 0
+}
+
+// Beat is the value of v1/beat/<zone>/<name>/<endpoint>, leased: put again at each sign of
+// life.
+type Beat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // of the endpoint
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Beat) Reset() {
+	*x = Beat{}
+	mi := &file_store_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Beat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Beat) ProtoMessage() {}
+
+func (x *Beat) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Beat.ProtoReflect.Descriptor instead.
+func (*Beat) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Beat) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Beat) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+// HostControl is the value of v1/ctl/host/<zone>/<incarnation>/<name>.
+type HostControl struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Schema          uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Owner           string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Comment         string                 `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
+	SecretSha256    []byte                 `protobuf:"bytes,3,opt,name=secret_sha256,json=secretSha256,proto3" json:"secret_sha256,omitempty"`
+	CreateTime      int64                  `protobuf:"varint,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"` // seconds since 1970, as are the others
+	UpdateTime4     int64                  `protobuf:"varint,5,opt,name=update_time4,json=updateTime4,proto3" json:"update_time4,omitempty"`
+	UpdateTime6     int64                  `protobuf:"varint,6,opt,name=update_time6,json=updateTime6,proto3" json:"update_time6,omitempty"`
+	Editors         []string               `protobuf:"bytes,7,rep,name=editors,proto3" json:"editors,omitempty"` // people and groups
+	Offer           *Offer                 `protobuf:"bytes,8,opt,name=offer,proto3" json:"offer,omitempty"`
+	Blocked         *Withdrawal            `protobuf:"bytes,9,opt,name=blocked,proto3" json:"blocked,omitempty"`    // by the zone's administrators
+	Disabled        *Withdrawal            `protobuf:"bytes,10,opt,name=disabled,proto3" json:"disabled,omitempty"` // by its owner
+	Lapsed          *Withdrawal            `protobuf:"bytes,11,opt,name=lapsed,proto3" json:"lapsed,omitempty"`     // not refreshed within the zone's lease
+	RefreshTime     int64                  `protobuf:"varint,12,opt,name=refresh_time,json=refreshTime,proto3" json:"refresh_time,omitempty"`
+	EndpointSecrets []*EndpointSecret      `protobuf:"bytes,21,rep,name=endpoint_secrets,json=endpointSecrets,proto3" json:"endpoint_secrets,omitempty"`
+	Grants          []*Grant               `protobuf:"bytes,22,rep,name=grants,proto3" json:"grants,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
 func (x *HostControl) Reset() {
 	*x = HostControl{}
-	mi := &file_store_proto_msgTypes[6]
+	mi := &file_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +1351,7 @@ func (x *HostControl) String() string {
 func (*HostControl) ProtoMessage() {}
 
 func (x *HostControl) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[6]
+	mi := &file_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +1364,7 @@ func (x *HostControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostControl.ProtoReflect.Descriptor instead.
 func (*HostControl) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{6}
+	return file_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HostControl) GetSchema() uint32 {
@@ -589,20 +1416,648 @@ func (x *HostControl) GetUpdateTime6() int64 {
 	return 0
 }
 
+func (x *HostControl) GetEditors() []string {
+	if x != nil {
+		return x.Editors
+	}
+	return nil
+}
+
+func (x *HostControl) GetOffer() *Offer {
+	if x != nil {
+		return x.Offer
+	}
+	return nil
+}
+
+func (x *HostControl) GetBlocked() *Withdrawal {
+	if x != nil {
+		return x.Blocked
+	}
+	return nil
+}
+
+func (x *HostControl) GetDisabled() *Withdrawal {
+	if x != nil {
+		return x.Disabled
+	}
+	return nil
+}
+
+func (x *HostControl) GetLapsed() *Withdrawal {
+	if x != nil {
+		return x.Lapsed
+	}
+	return nil
+}
+
+func (x *HostControl) GetRefreshTime() int64 {
+	if x != nil {
+		return x.RefreshTime
+	}
+	return 0
+}
+
+func (x *HostControl) GetEndpointSecrets() []*EndpointSecret {
+	if x != nil {
+		return x.EndpointSecrets
+	}
+	return nil
+}
+
+func (x *HostControl) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+// EndpointSecret is what is kept of the secret of an endpoint.
+type EndpointSecret struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                    // of the endpoint
+	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`                            // of the secret
+	CreateTime    int64                  `protobuf:"varint,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointSecret) Reset() {
+	*x = EndpointSecret{}
+	mi := &file_store_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointSecret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointSecret) ProtoMessage() {}
+
+func (x *EndpointSecret) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointSecret.ProtoReflect.Descriptor instead.
+func (*EndpointSecret) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *EndpointSecret) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EndpointSecret) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *EndpointSecret) GetCreateTime() int64 {
+	if x != nil {
+		return x.CreateTime
+	}
+	return 0
+}
+
+// Grant is that an API token made something, which ends with it.
+type Grant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	What          string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"` // "secret", "offer", "editor NAME", "admin NAME", "group NAME", "register", "endpoint-secret ID"
+	TokenSha256   []byte                 `protobuf:"bytes,2,opt,name=token_sha256,json=tokenSha256,proto3" json:"token_sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_store_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Grant) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Grant) GetTokenSha256() []byte {
+	if x != nil {
+		return x.TokenSha256
+	}
+	return nil
+}
+
+// Withdrawal says why a host is not answered.
+type Withdrawal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Time          int64                  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Withdrawal) Reset() {
+	*x = Withdrawal{}
+	mi := &file_store_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withdrawal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withdrawal) ProtoMessage() {}
+
+func (x *Withdrawal) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
+func (*Withdrawal) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Withdrawal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Withdrawal) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+// Offer is a host that its owner wants to hand over.
+type Offer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	To            string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`                                    // a person
+	ExpireTime    int64                  `protobuf:"varint,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_store_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Offer) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Offer) GetExpireTime() int64 {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return 0
+}
+
+// ZonePolicy is the value of v1/ctl/zone/<zone>/<incarnation>: who may do what in the
+// zone; absent: only operators anything.
+type ZonePolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Admins        []string               `protobuf:"bytes,1,rep,name=admins,proto3" json:"admins,omitempty"`      // people and groups
+	Register      uint32                 `protobuf:"varint,2,opt,name=register,proto3" json:"register,omitempty"` // 0 nobody, 1 groups, 2 everyone
+	Groups        []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	Reserved      []string               `protobuf:"bytes,4,rep,name=reserved,proto3" json:"reserved,omitempty"` // when own_reserved
+	OwnReserved   bool                   `protobuf:"varint,5,opt,name=own_reserved,json=ownReserved,proto3" json:"own_reserved,omitempty"`
+	Depth         uint32                 `protobuf:"varint,6,opt,name=depth,proto3" json:"depth,omitempty"` // 0: the default, as for the others
+	MaxHosts      uint32                 `protobuf:"varint,7,opt,name=max_hosts,json=maxHosts,proto3" json:"max_hosts,omitempty"`
+	Quarantine    int32                  `protobuf:"zigzag32,8,opt,name=quarantine,proto3" json:"quarantine,omitempty"`               // seconds; -1: none
+	Lease         uint32                 `protobuf:"varint,9,opt,name=lease,proto3" json:"lease,omitempty"`                           // seconds; 0: none
+	LeaseTime     int64                  `protobuf:"varint,10,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"` // seconds since 1970
+	MaxRecords    uint32                 `protobuf:"varint,11,opt,name=max_records,json=maxRecords,proto3" json:"max_records,omitempty"`
+	MaxOctets     uint32                 `protobuf:"varint,12,opt,name=max_octets,json=maxOctets,proto3" json:"max_octets,omitempty"`
+	MaxNames      uint32                 `protobuf:"varint,13,opt,name=max_names,json=maxNames,proto3" json:"max_names,omitempty"`
+	MaxChanges    uint32                 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"` // a minute
+	Grants        []*Grant               `protobuf:"bytes,25,rep,name=grants,proto3" json:"grants,omitempty"`
+	Formers       []*Former              `protobuf:"bytes,26,rep,name=formers,proto3" json:"formers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ZonePolicy) Reset() {
+	*x = ZonePolicy{}
+	mi := &file_store_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ZonePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ZonePolicy) ProtoMessage() {}
+
+func (x *ZonePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ZonePolicy.ProtoReflect.Descriptor instead.
+func (*ZonePolicy) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ZonePolicy) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetAdmins() []string {
+	if x != nil {
+		return x.Admins
+	}
+	return nil
+}
+
+func (x *ZonePolicy) GetRegister() uint32 {
+	if x != nil {
+		return x.Register
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ZonePolicy) GetReserved() []string {
+	if x != nil {
+		return x.Reserved
+	}
+	return nil
+}
+
+func (x *ZonePolicy) GetOwnReserved() bool {
+	if x != nil {
+		return x.OwnReserved
+	}
+	return false
+}
+
+func (x *ZonePolicy) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetMaxHosts() uint32 {
+	if x != nil {
+		return x.MaxHosts
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetQuarantine() int32 {
+	if x != nil {
+		return x.Quarantine
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetLease() uint32 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetLeaseTime() int64 {
+	if x != nil {
+		return x.LeaseTime
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetMaxRecords() uint32 {
+	if x != nil {
+		return x.MaxRecords
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetMaxOctets() uint32 {
+	if x != nil {
+		return x.MaxOctets
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetMaxNames() uint32 {
+	if x != nil {
+		return x.MaxNames
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetMaxChanges() uint32 {
+	if x != nil {
+		return x.MaxChanges
+	}
+	return 0
+}
+
+func (x *ZonePolicy) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *ZonePolicy) GetFormers() []*Former {
+	if x != nil {
+		return x.Formers
+	}
+	return nil
+}
+
+// Former is an incarnation of a zone whose hosts an import took away: their names are kept.
+type Former struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Incarnation   uint64                 `protobuf:"varint,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	ExpireTime    int64                  `protobuf:"varint,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Former) Reset() {
+	*x = Former{}
+	mi := &file_store_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Former) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Former) ProtoMessage() {}
+
+func (x *Former) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Former.ProtoReflect.Descriptor instead.
+func (*Former) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Former) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *Former) GetExpireTime() int64 {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return 0
+}
+
+// Principal is the value of v1/ctl/principal/<principal>: what is kept of a person.
+type Principal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Disabled      *Withdrawal            `protobuf:"bytes,1,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Principal) Reset() {
+	*x = Principal{}
+	mi := &file_store_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Principal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Principal) ProtoMessage() {}
+
+func (x *Principal) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Principal.ProtoReflect.Descriptor instead.
+func (*Principal) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Principal) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Principal) GetDisabled() *Withdrawal {
+	if x != nil {
+		return x.Disabled
+	}
+	return nil
+}
+
+// KeptName is the value of v1/ctl/kept/<zone>/<incarnation>/<name>: the name was a
+// host's, and is kept for its owner.
+type KeptName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`                              // empty: nobody's
+	ExpireTime    int64                  `protobuf:"varint,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptName) Reset() {
+	*x = KeptName{}
+	mi := &file_store_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptName) ProtoMessage() {}
+
+func (x *KeptName) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptName.ProtoReflect.Descriptor instead.
+func (*KeptName) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *KeptName) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *KeptName) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *KeptName) GetExpireTime() int64 {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return 0
+}
+
 // Token is the value of v1/ctl/token/<sha256 of the secret, hex>.
 type Token struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Admin         bool                   `protobuf:"varint,2,opt,name=admin,proto3" json:"admin,omitempty"`
-	CreateTime    int64                  `protobuf:"varint,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	Admin         bool                   `protobuf:"varint,2,opt,name=admin,proto3" json:"admin,omitempty"`                             // then what follows besides create_time is empty
+	CreateTime    int64                  `protobuf:"varint,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"` // seconds since 1970, as are the others
+	Owner         string                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`                              // a person
+	Zone          string                 `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`                                // empty: all; so for what follows, but for actions
+	Host          string                 `protobuf:"bytes,6,opt,name=host,proto3" json:"host,omitempty"`                                // a pattern
+	Types         []uint32               `protobuf:"varint,7,rep,packed,name=types,proto3" json:"types,omitempty"`
+	Actions       []string               `protobuf:"bytes,8,rep,name=actions,proto3" json:"actions,omitempty"`
+	Sources       []string               `protobuf:"bytes,9,rep,name=sources,proto3" json:"sources,omitempty"` // prefixes
+	ExpireTime    int64                  `protobuf:"varint,10,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	RevokeTime    int64                  `protobuf:"varint,11,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	Comment       string                 `protobuf:"bytes,12,opt,name=comment,proto3" json:"comment,omitempty"`
+	ParentSha256  []byte                 `protobuf:"bytes,13,opt,name=parent_sha256,json=parentSha256,proto3" json:"parent_sha256,omitempty"` // of the token that made it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_store_proto_msgTypes[7]
+	mi := &file_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +2069,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[7]
+	mi := &file_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +2082,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{7}
+	return file_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Token) GetSchema() uint32 {
@@ -658,20 +2113,222 @@ func (x *Token) GetCreateTime() int64 {
 	return 0
 }
 
+func (x *Token) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Token) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Token) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Token) GetTypes() []uint32 {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *Token) GetActions() []string {
+	if x != nil {
+		return x.Actions
+	}
+	return nil
+}
+
+func (x *Token) GetSources() []string {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *Token) GetExpireTime() int64 {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return 0
+}
+
+func (x *Token) GetRevokeTime() int64 {
+	if x != nil {
+		return x.RevokeTime
+	}
+	return 0
+}
+
+func (x *Token) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *Token) GetParentSha256() []byte {
+	if x != nil {
+		return x.ParentSha256
+	}
+	return nil
+}
+
+// TokenOwner is the value of v1/ctl/user/<principal>: a person who has tokens.
+type TokenOwner struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Groups        []string               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`                         // at login_time
+	LoginTime     int64                  `protobuf:"varint,2,opt,name=login_time,json=loginTime,proto3" json:"login_time,omitempty"` // seconds since 1970
+	Tokens        [][]byte               `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty"`                         // SHA-256 of the secrets, the oldest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenOwner) Reset() {
+	*x = TokenOwner{}
+	mi := &file_store_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenOwner) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenOwner) ProtoMessage() {}
+
+func (x *TokenOwner) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenOwner.ProtoReflect.Descriptor instead.
+func (*TokenOwner) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TokenOwner) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *TokenOwner) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *TokenOwner) GetLoginTime() int64 {
+	if x != nil {
+		return x.LoginTime
+	}
+	return 0
+}
+
+func (x *TokenOwner) GetTokens() [][]byte {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// Use is the value of v1/ctl/used/token/<sha256, hex> and of
+// v1/ctl/used/host/<zone>/<incarnation>/<name>: when a credential was last used.
+type Use struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Time          int64                  `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"`                                    // seconds since 1970
+	SecretSha256  []byte                 `protobuf:"bytes,2,opt,name=secret_sha256,json=secretSha256,proto3" json:"secret_sha256,omitempty"` // of which secret
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Use) Reset() {
+	*x = Use{}
+	mi := &file_store_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Use) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Use) ProtoMessage() {}
+
+func (x *Use) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Use.ProtoReflect.Descriptor instead.
+func (*Use) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Use) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Use) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Use) GetSecretSha256() []byte {
+	if x != nil {
+		return x.SecretSha256
+	}
+	return nil
+}
+
 // MasterKey is the value of v1/ctl/masterkey: which key all control services
 // must hold. The key itself is never in etcd.
 type MasterKey struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Check         []byte                 `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"` // a known text sealed with the key
+	Check         []byte                 `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"`   // a known text sealed with the key
+	Others        []string               `protobuf:"bytes,3,rep,name=others,proto3" json:"others,omitempty"` // ids of keys with which values may still be sealed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MasterKey) Reset() {
 	*x = MasterKey{}
-	mi := &file_store_proto_msgTypes[8]
+	mi := &file_store_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +2340,7 @@ func (x *MasterKey) String() string {
 func (*MasterKey) ProtoMessage() {}
 
 func (x *MasterKey) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[8]
+	mi := &file_store_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +2353,7 @@ func (x *MasterKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MasterKey.ProtoReflect.Descriptor instead.
 func (*MasterKey) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{8}
+	return file_store_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MasterKey) GetSchema() uint32 {
@@ -720,6 +2377,75 @@ func (x *MasterKey) GetCheck() []byte {
 	return nil
 }
 
+func (x *MasterKey) GetOthers() []string {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+// ControlService is the value of v1/live/control/<random>, leased: a control service that
+// runs.
+type ControlService struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                               // for people
+	MasterKeys    []string               `protobuf:"bytes,2,rep,name=master_keys,json=masterKeys,proto3" json:"master_keys,omitempty"` // ids of those that it holds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlService) Reset() {
+	*x = ControlService{}
+	mi := &file_store_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlService) ProtoMessage() {}
+
+func (x *ControlService) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlService.ProtoReflect.Descriptor instead.
+func (*ControlService) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ControlService) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *ControlService) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ControlService) GetMasterKeys() []string {
+	if x != nil {
+		return x.MasterKeys
+	}
+	return nil
+}
+
 // Request is the value of v1/ctl/request/<principal>/<id>.
 type Request struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -736,7 +2462,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_store_proto_msgTypes[9]
+	mi := &file_store_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +2474,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[9]
+	mi := &file_store_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +2487,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{9}
+	return file_store_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Request) GetSchema() uint32 {
@@ -824,7 +2550,7 @@ type Sealed struct {
 
 func (x *Sealed) Reset() {
 	*x = Sealed{}
-	mi := &file_store_proto_msgTypes[10]
+	mi := &file_store_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +2562,7 @@ func (x *Sealed) String() string {
 func (*Sealed) ProtoMessage() {}
 
 func (x *Sealed) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[10]
+	mi := &file_store_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +2575,7 @@ func (x *Sealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sealed.ProtoReflect.Descriptor instead.
 func (*Sealed) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{10}
+	return file_store_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Sealed) GetKeyId() string {
@@ -880,13 +2606,14 @@ type AuditRecord struct {
 	Detail        string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
 	Before        string                 `protobuf:"bytes,9,opt,name=before,proto3" json:"before,omitempty"`
 	After         string                 `protobuf:"bytes,10,opt,name=after,proto3" json:"after,omitempty"`
+	Owner         string                 `protobuf:"bytes,11,opt,name=owner,proto3" json:"owner,omitempty"` // of the host that it is about, as it was then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_store_proto_msgTypes[11]
+	mi := &file_store_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +2625,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[11]
+	mi := &file_store_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +2638,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{11}
+	return file_store_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AuditRecord) GetSchema() uint32 {
@@ -991,6 +2718,160 @@ func (x *AuditRecord) GetAfter() string {
 	return ""
 }
 
+func (x *AuditRecord) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+// Import is the value of v1/ctl/import/<zone>, leased: the claim of an import on a
+// zone.
+type Import struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // that is being loaded; no other import has it
+	Principal     string                 `protobuf:"bytes,2,opt,name=principal,proto3" json:"principal,omitempty"`
+	StartTime     int64                  `protobuf:"varint,3,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"` // seconds since 1970
+	Closed        bool                   `protobuf:"varint,4,opt,name=closed,proto3" json:"closed,omitempty"`                        // changes of the zone are refused meanwhile
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Import) Reset() {
+	*x = Import{}
+	mi := &file_store_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Import) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Import) ProtoMessage() {}
+
+func (x *Import) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Import.ProtoReflect.Descriptor instead.
+func (*Import) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Import) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Import) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Import) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Import) GetStartTime() int64 {
+	if x != nil {
+		return x.StartTime
+	}
+	return 0
+}
+
+func (x *Import) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
+}
+
+// ImportProgress is the value of v1/live/import/<zone>, under the claim's lease.
+type ImportProgress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Phase         string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
+	Done          int64                  `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"` // names
+	Total         int64                  `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportProgress) Reset() {
+	*x = ImportProgress{}
+	mi := &file_store_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportProgress) ProtoMessage() {}
+
+func (x *ImportProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportProgress.ProtoReflect.Descriptor instead.
+func (*ImportProgress) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ImportProgress) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *ImportProgress) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *ImportProgress) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *ImportProgress) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 var File_store_proto protoreflect.FileDescriptor
 
 const file_store_proto_rawDesc = "" +
@@ -1025,21 +2906,111 @@ const file_store_proto_rawDesc = "" +
 	"\x05retry\x18\x04 \x01(\rR\x05retry\x12\x16\n" +
 	"\x06expire\x18\x05 \x01(\rR\x06expire\x12\x18\n" +
 	"\aminimum\x18\x06 \x01(\rR\aminimum\x12\x10\n" +
-	"\x03ttl\x18\a \x01(\rR\x03ttl\"}\n" +
+	"\x03ttl\x18\a \x01(\rR\x03ttl\"\x9b\x01\n" +
 	"\x04Name\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x120\n" +
 	"\x06rrsets\x18\x01 \x03(\v2\x18.signpost.store.v1.RRsetR\x06rrsets\x12+\n" +
-	"\x04host\x18\x02 \x01(\v2\x17.signpost.store.v1.HostR\x04host\"u\n" +
+	"\x04host\x18\x02 \x01(\v2\x17.signpost.store.v1.HostR\x04host\x12\x1c\n" +
+	"\twithdrawn\x18\x03 \x01(\bR\twithdrawn\"\xf0\x02\n" +
 	"\x04Host\x12\x10\n" +
 	"\x03ttl\x18\x01 \x01(\rR\x03ttl\x12\x1a\n" +
 	"\bwildcard\x18\x02 \x01(\bR\bwildcard\x129\n" +
-	"\tendpoints\x18\x03 \x03(\v2\x1b.signpost.store.v1.EndpointR\tendpointsJ\x04\b\x04\x10\r\"^\n" +
+	"\tendpoints\x18\x03 \x03(\v2\x1b.signpost.store.v1.EndpointR\tendpoints\x12\x16\n" +
+	"\x06policy\x18\x04 \x01(\rR\x06policy\x12\x1f\n" +
+	"\vmin_healthy\x18\x05 \x01(\rR\n" +
+	"minHealthy\x12\x1a\n" +
+	"\bfallback\x18\x06 \x03(\fR\bfallback\x12'\n" +
+	"\x0fmanual_failback\x18\a \x01(\bR\x0emanualFailback\x12\x1f\n" +
+	"\vmax_answers\x18\b \x01(\rR\n" +
+	"maxAnswers\x12\x1f\n" +
+	"\vsuspect_ttl\x18\t \x01(\rR\n" +
+	"suspectTtl\x12\x18\n" +
+	"\achecked\x18\n" +
+	" \x01(\bR\achecked\x12\x1f\n" +
+	"\vcheck_sites\x18\v \x03(\tR\n" +
+	"checkSitesJ\x04\b\f\x10\r\"\xac\x01\n" +
 	"\bEndpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taddresses\x18\x02 \x03(\fR\taddresses\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\x04R\n" +
-	"generationJ\x04\b\x04\x10\t\"\xed\x01\n" +
+	"generation\x12\x12\n" +
+	"\x04site\x18\x04 \x01(\tR\x04site\x12\x1a\n" +
+	"\bpriority\x18\x05 \x01(\rR\bpriority\x12\x16\n" +
+	"\x06weight\x18\x06 \x01(\x11R\x06weightJ\x04\b\a\x10\bJ\x04\b\b\x10\t\"Z\n" +
+	"\aChecker\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x12\n" +
+	"\x04term\x18\x01 \x01(\x04R\x04term\x12#\n" +
+	"\rregister_time\x18\x02 \x01(\x03R\fregisterTime\"\x98\x01\n" +
+	"\x04Vote\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x18\n" +
+	"\averdict\x18\x03 \x01(\rR\averdict\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\rR\x06reason\x12\x12\n" +
+	"\x04time\x18\x05 \x01(\x03R\x04time\"\xdb\x01\n" +
+	"\x04Word\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x10\n" +
+	"\x03say\x18\x01 \x01(\rR\x03say\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x12\n" +
+	"\x04self\x18\x04 \x01(\bR\x04self\x12\x12\n" +
+	"\x04time\x18\x05 \x01(\x03R\x04time\x12\x1f\n" +
+	"\vexpire_time\x18\x06 \x01(\x03R\n" +
+	"expireTime\x12\x16\n" +
+	"\x06marker\x18\a \x01(\tR\x06marker\x12 \n" +
+	"\vincarnation\x18\b \x01(\x04R\vincarnation\"R\n" +
+	"\x04Over\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x03R\x04time\"\\\n" +
+	"\x06Freeze\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x12\n" +
+	"\x04time\x18\x03 \x01(\x03R\x04time\"\xf4\x03\n" +
+	"\x05Check\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x12\n" +
+	"\x04host\x18\x04 \x01(\tR\x04host\x12\x1a\n" +
+	"\bstatuses\x18\x05 \x03(\rR\bstatuses\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x10\n" +
+	"\x03tls\x18\a \x01(\bR\x03tls\x12'\n" +
+	"\x0fany_certificate\x18\b \x01(\bR\x0eanyCertificate\x12\x1f\n" +
+	"\vserver_name\x18\t \x01(\tR\n" +
+	"serverName\x12\x18\n" +
+	"\aservice\x18\n" +
+	" \x01(\tR\aservice\x12\x14\n" +
+	"\x05query\x18\v \x01(\tR\x05query\x12\x1d\n" +
+	"\n" +
+	"query_type\x18\f \x01(\rR\tqueryType\x12\x14\n" +
+	"\x05rcode\x18\r \x01(\rR\x05rcode\x12\x1f\n" +
+	"\vinterval_ms\x18\x10 \x01(\x03R\n" +
+	"intervalMs\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x11 \x01(\x03R\ttimeoutMs\x12\x12\n" +
+	"\x04fall\x18\x12 \x01(\rR\x04fall\x12\x12\n" +
+	"\x04rise\x18\x13 \x01(\rR\x04rise\x12\x14\n" +
+	"\x05sites\x18\x14 \x03(\tR\x05sites\x12\x14\n" +
+	"\x05owner\x18\x15 \x01(\tR\x05owner\"\x8c\x01\n" +
+	"\vCheckerLife\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
+	"\x06holder\x18\x01 \x01(\tR\x06holder\x12\x1d\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\x03R\tstartTime\x12\x14\n" +
+	"\x05doubt\x18\x03 \x01(\bR\x05doubt\x12\x18\n" +
+	"\atargets\x18\x04 \x01(\rR\atargets\">\n" +
+	"\x04Beat\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\"\x8b\x05\n" +
 	"\vHostControl\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x18\n" +
@@ -1048,17 +3019,110 @@ const file_store_proto_rawDesc = "" +
 	"\vcreate_time\x18\x04 \x01(\x03R\n" +
 	"createTime\x12!\n" +
 	"\fupdate_time4\x18\x05 \x01(\x03R\vupdateTime4\x12!\n" +
-	"\fupdate_time6\x18\x06 \x01(\x03R\vupdateTime6J\x04\b\a\x10\x0fJ\x04\b\x10\x10\x15\"r\n" +
+	"\fupdate_time6\x18\x06 \x01(\x03R\vupdateTime6\x12\x18\n" +
+	"\aeditors\x18\a \x03(\tR\aeditors\x12.\n" +
+	"\x05offer\x18\b \x01(\v2\x18.signpost.store.v1.OfferR\x05offer\x127\n" +
+	"\ablocked\x18\t \x01(\v2\x1d.signpost.store.v1.WithdrawalR\ablocked\x129\n" +
+	"\bdisabled\x18\n" +
+	" \x01(\v2\x1d.signpost.store.v1.WithdrawalR\bdisabled\x125\n" +
+	"\x06lapsed\x18\v \x01(\v2\x1d.signpost.store.v1.WithdrawalR\x06lapsed\x12!\n" +
+	"\frefresh_time\x18\f \x01(\x03R\vrefreshTime\x12L\n" +
+	"\x10endpoint_secrets\x18\x15 \x03(\v2!.signpost.store.v1.EndpointSecretR\x0fendpointSecrets\x120\n" +
+	"\x06grants\x18\x16 \x03(\v2\x18.signpost.store.v1.GrantR\x06grantsJ\x04\b\r\x10\x0eJ\x04\b\x0e\x10\x0fJ\x04\b\x10\x10\x15\"Y\n" +
+	"\x0eEndpointSecret\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x1f\n" +
+	"\vcreate_time\x18\x03 \x01(\x03R\n" +
+	"createTime\">\n" +
+	"\x05Grant\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12!\n" +
+	"\ftoken_sha256\x18\x02 \x01(\fR\vtokenSha256\"8\n" +
+	"\n" +
+	"Withdrawal\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x03R\x04time\"8\n" +
+	"\x05Offer\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\tR\x02to\x12\x1f\n" +
+	"\vexpire_time\x18\x02 \x01(\x03R\n" +
+	"expireTime\"\x9c\x04\n" +
+	"\n" +
+	"ZonePolicy\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
+	"\x06admins\x18\x01 \x03(\tR\x06admins\x12\x1a\n" +
+	"\bregister\x18\x02 \x01(\rR\bregister\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x12\x1a\n" +
+	"\breserved\x18\x04 \x03(\tR\breserved\x12!\n" +
+	"\fown_reserved\x18\x05 \x01(\bR\vownReserved\x12\x14\n" +
+	"\x05depth\x18\x06 \x01(\rR\x05depth\x12\x1b\n" +
+	"\tmax_hosts\x18\a \x01(\rR\bmaxHosts\x12\x1e\n" +
+	"\n" +
+	"quarantine\x18\b \x01(\x11R\n" +
+	"quarantine\x12\x14\n" +
+	"\x05lease\x18\t \x01(\rR\x05lease\x12\x1d\n" +
+	"\n" +
+	"lease_time\x18\n" +
+	" \x01(\x03R\tleaseTime\x12\x1f\n" +
+	"\vmax_records\x18\v \x01(\rR\n" +
+	"maxRecords\x12\x1d\n" +
+	"\n" +
+	"max_octets\x18\f \x01(\rR\tmaxOctets\x12\x1b\n" +
+	"\tmax_names\x18\r \x01(\rR\bmaxNames\x12\x1f\n" +
+	"\vmax_changes\x18\x18 \x01(\rR\n" +
+	"maxChanges\x120\n" +
+	"\x06grants\x18\x19 \x03(\v2\x18.signpost.store.v1.GrantR\x06grants\x123\n" +
+	"\aformers\x18\x1a \x03(\v2\x19.signpost.store.v1.FormerR\aformers\"K\n" +
+	"\x06Former\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\x04R\vincarnation\x12\x1f\n" +
+	"\vexpire_time\x18\x02 \x01(\x03R\n" +
+	"expireTime\"^\n" +
+	"\tPrincipal\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x129\n" +
+	"\bdisabled\x18\x01 \x01(\v2\x1d.signpost.store.v1.WithdrawalR\bdisabled\"Y\n" +
+	"\bKeptName\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x1f\n" +
+	"\vexpire_time\x18\x02 \x01(\x03R\n" +
+	"expireTime\"\xef\x02\n" +
 	"\x05Token\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05admin\x18\x02 \x01(\bR\x05admin\x12\x1f\n" +
 	"\vcreate_time\x18\x03 \x01(\x03R\n" +
-	"createTimeJ\x04\b\x04\x10\x0fJ\x04\b\x10\x10\x11\"I\n" +
+	"createTime\x12\x14\n" +
+	"\x05owner\x18\x04 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04host\x18\x06 \x01(\tR\x04host\x12\x14\n" +
+	"\x05types\x18\a \x03(\rR\x05types\x12\x18\n" +
+	"\aactions\x18\b \x03(\tR\aactions\x12\x18\n" +
+	"\asources\x18\t \x03(\tR\asources\x12\x1f\n" +
+	"\vexpire_time\x18\n" +
+	" \x01(\x03R\n" +
+	"expireTime\x12\x1f\n" +
+	"\vrevoke_time\x18\v \x01(\x03R\n" +
+	"revokeTime\x12\x18\n" +
+	"\acomment\x18\f \x01(\tR\acomment\x12#\n" +
+	"\rparent_sha256\x18\r \x01(\fR\fparentSha256\"s\n" +
+	"\n" +
+	"TokenOwner\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
+	"\x06groups\x18\x01 \x03(\tR\x06groups\x12\x1d\n" +
+	"\n" +
+	"login_time\x18\x02 \x01(\x03R\tloginTime\x12\x16\n" +
+	"\x06tokens\x18\x03 \x03(\fR\x06tokens\"V\n" +
+	"\x03Use\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x03R\x04time\x12#\n" +
+	"\rsecret_sha256\x18\x02 \x01(\fR\fsecretSha256\"a\n" +
 	"\tMasterKey\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05check\x18\x02 \x01(\fR\x05check\"\xec\x01\n" +
+	"\x05check\x18\x02 \x01(\fR\x05check\x12\x16\n" +
+	"\x06others\x18\x03 \x03(\tR\x06others\"]\n" +
+	"\x0eControlService\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
+	"\vmaster_keys\x18\x02 \x03(\tR\n" +
+	"masterKeys\"\xec\x01\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12%\n" +
@@ -1070,7 +3134,7 @@ const file_store_proto_rawDesc = "" +
 	"\brevision\x18\x06 \x01(\x03R\brevision\"1\n" +
 	"\x06Sealed\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x10\n" +
-	"\x03box\x18\x02 \x01(\fR\x03box\"\x99\x02\n" +
+	"\x03box\x18\x02 \x01(\fR\x03box\"\xaf\x02\n" +
 	"\vAuditRecord\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1c\n" +
@@ -1084,7 +3148,22 @@ const file_store_proto_rawDesc = "" +
 	"\x06detail\x18\b \x01(\tR\x06detail\x12\x16\n" +
 	"\x06before\x18\t \x01(\tR\x06before\x12\x14\n" +
 	"\x05after\x18\n" +
-	" \x01(\tR\x05afterB!Z\x1fsignpost/internal/store/storepbb\x06proto3"
+	" \x01(\tR\x05after\x12\x14\n" +
+	"\x05owner\x18\v \x01(\tR\x05owner\"\x95\x01\n" +
+	"\x06Import\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x1c\n" +
+	"\tprincipal\x18\x02 \x01(\tR\tprincipal\x12\x1d\n" +
+	"\n" +
+	"start_time\x18\x03 \x01(\x03R\tstartTime\x12\x16\n" +
+	"\x06closed\x18\x04 \x01(\bR\x06closed\"h\n" +
+	"\x0eImportProgress\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
+	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05totalB!Z\x1fsignpost/internal/store/storepbb\x06proto3"
 
 var (
 	file_store_proto_rawDescOnce sync.Once
@@ -1098,20 +3177,41 @@ func file_store_proto_rawDescGZIP() []byte {
 	return file_store_proto_rawDescData
 }
 
-var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_store_proto_goTypes = []any{
-	(*RRset)(nil),       // 0: signpost.store.v1.RRset
-	(*Zone)(nil),        // 1: signpost.store.v1.Zone
-	(*Soa)(nil),         // 2: signpost.store.v1.Soa
-	(*Name)(nil),        // 3: signpost.store.v1.Name
-	(*Host)(nil),        // 4: signpost.store.v1.Host
-	(*Endpoint)(nil),    // 5: signpost.store.v1.Endpoint
-	(*HostControl)(nil), // 6: signpost.store.v1.HostControl
-	(*Token)(nil),       // 7: signpost.store.v1.Token
-	(*MasterKey)(nil),   // 8: signpost.store.v1.MasterKey
-	(*Request)(nil),     // 9: signpost.store.v1.Request
-	(*Sealed)(nil),      // 10: signpost.store.v1.Sealed
-	(*AuditRecord)(nil), // 11: signpost.store.v1.AuditRecord
+	(*RRset)(nil),          // 0: signpost.store.v1.RRset
+	(*Zone)(nil),           // 1: signpost.store.v1.Zone
+	(*Soa)(nil),            // 2: signpost.store.v1.Soa
+	(*Name)(nil),           // 3: signpost.store.v1.Name
+	(*Host)(nil),           // 4: signpost.store.v1.Host
+	(*Endpoint)(nil),       // 5: signpost.store.v1.Endpoint
+	(*Checker)(nil),        // 6: signpost.store.v1.Checker
+	(*Vote)(nil),           // 7: signpost.store.v1.Vote
+	(*Word)(nil),           // 8: signpost.store.v1.Word
+	(*Over)(nil),           // 9: signpost.store.v1.Over
+	(*Freeze)(nil),         // 10: signpost.store.v1.Freeze
+	(*Check)(nil),          // 11: signpost.store.v1.Check
+	(*CheckerLife)(nil),    // 12: signpost.store.v1.CheckerLife
+	(*Beat)(nil),           // 13: signpost.store.v1.Beat
+	(*HostControl)(nil),    // 14: signpost.store.v1.HostControl
+	(*EndpointSecret)(nil), // 15: signpost.store.v1.EndpointSecret
+	(*Grant)(nil),          // 16: signpost.store.v1.Grant
+	(*Withdrawal)(nil),     // 17: signpost.store.v1.Withdrawal
+	(*Offer)(nil),          // 18: signpost.store.v1.Offer
+	(*ZonePolicy)(nil),     // 19: signpost.store.v1.ZonePolicy
+	(*Former)(nil),         // 20: signpost.store.v1.Former
+	(*Principal)(nil),      // 21: signpost.store.v1.Principal
+	(*KeptName)(nil),       // 22: signpost.store.v1.KeptName
+	(*Token)(nil),          // 23: signpost.store.v1.Token
+	(*TokenOwner)(nil),     // 24: signpost.store.v1.TokenOwner
+	(*Use)(nil),            // 25: signpost.store.v1.Use
+	(*MasterKey)(nil),      // 26: signpost.store.v1.MasterKey
+	(*ControlService)(nil), // 27: signpost.store.v1.ControlService
+	(*Request)(nil),        // 28: signpost.store.v1.Request
+	(*Sealed)(nil),         // 29: signpost.store.v1.Sealed
+	(*AuditRecord)(nil),    // 30: signpost.store.v1.AuditRecord
+	(*Import)(nil),         // 31: signpost.store.v1.Import
+	(*ImportProgress)(nil), // 32: signpost.store.v1.ImportProgress
 }
 var file_store_proto_depIdxs = []int32{
 	2,  // 0: signpost.store.v1.Zone.soa:type_name -> signpost.store.v1.Soa
@@ -1119,12 +3219,21 @@ var file_store_proto_depIdxs = []int32{
 	0,  // 2: signpost.store.v1.Name.rrsets:type_name -> signpost.store.v1.RRset
 	4,  // 3: signpost.store.v1.Name.host:type_name -> signpost.store.v1.Host
 	5,  // 4: signpost.store.v1.Host.endpoints:type_name -> signpost.store.v1.Endpoint
-	10, // 5: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	18, // 5: signpost.store.v1.HostControl.offer:type_name -> signpost.store.v1.Offer
+	17, // 6: signpost.store.v1.HostControl.blocked:type_name -> signpost.store.v1.Withdrawal
+	17, // 7: signpost.store.v1.HostControl.disabled:type_name -> signpost.store.v1.Withdrawal
+	17, // 8: signpost.store.v1.HostControl.lapsed:type_name -> signpost.store.v1.Withdrawal
+	15, // 9: signpost.store.v1.HostControl.endpoint_secrets:type_name -> signpost.store.v1.EndpointSecret
+	16, // 10: signpost.store.v1.HostControl.grants:type_name -> signpost.store.v1.Grant
+	16, // 11: signpost.store.v1.ZonePolicy.grants:type_name -> signpost.store.v1.Grant
+	20, // 12: signpost.store.v1.ZonePolicy.formers:type_name -> signpost.store.v1.Former
+	17, // 13: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
+	29, // 14: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_store_proto_init() }
@@ -1138,7 +3247,7 @@ func file_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_proto_rawDesc), len(file_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

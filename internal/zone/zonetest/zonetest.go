@@ -91,8 +91,8 @@ func Changes(text string, rev int64) ([]model.Change, error) {
 		{Key: model.Key{Kind: model.ZoneKey, Zone: z.Name}, ModRevision: rev, Raw: []byte("zone"), Zone: &z},
 		{Key: model.Key{Kind: model.ZoneRevKey, Zone: z.Name}, ModRevision: rev},
 	}
-	for name, data := range file.Names {
-		data.ModRevision = rev
+	for name, sets := range file.Names("") {
+		data := &model.NameData{RRsets: sets, ModRevision: rev}
 		k := model.Key{Kind: model.NameKey, Zone: z.Name, Generation: 1, Name: name}
 		changes = append(changes, model.Change{Key: k, ModRevision: rev, Raw: []byte(name), Name: data})
 	}

@@ -2,8 +2,11 @@ package signpostv1
 
 import _ "embed"
 
-// OpenAPI describes the API over REST, as generated from signpost.proto: all but
-// the calls that are streams.
-//
-//go:embed signpost.openapi.json
-var OpenAPI []byte
+// OpenAPI describes the API over REST, as generated from signpost.proto, and
+// EndpointOpenAPI as from endpoint.proto: all but the calls that are streams.
+var (
+	//go:embed signpost.openapi.json
+	OpenAPI []byte
+	//go:embed endpoint.openapi.json
+	EndpointOpenAPI []byte
+)

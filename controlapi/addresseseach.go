@@ -1,0 +1,97 @@
+package controlapi
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	pb "signpost/proto/signpost/v1"
+)
+
+// HostError is why one of several hosts was not changed, and so none was.
+type HostError struct {
+	Index int // of its request
+	Err   error
+}
+
+func (e *HostError) Error() string { return "hosts[" + strconv.Itoa(e.Index) + "]: " + e.Err.Error() }
+
+// Unwrap is why.
+func (e *HostError) Unwrap() error { return e.Err }
+
+// AddressesSet is a host's addresses, and whether they are new.
+type AddressesSet struct {
+	Addresses []string
+	Changed   bool
+}
+
+// SetAddressesOfEach is SetAddresses for hosts of any zones, each only once, in one change:
+// either all are changed, in one revision, or none. Whose error it is says HostError; one
+// that is not of that type is of the call. It is for the ways in that know lists of names:
+// it takes no request id and waits for no name server.
+func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesRequest) (out []AddressesSet, err error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	c, err := s.authorize(ctx, access.SetAddresses, hostAt(in[0].GetFqdn()), in[0])
+	if err != nil {
+		return nil, &HostError{0, err}
+	}
+	defer c.done(&err)
+	c.caller.RequestID, c.caller.WaitVisible = "", false
+	names, given := make([]model.Name, len(in)), make([][]netip.Addr, len(in))
+	for i, one := range in {
+		if names[i], given[i], err = c.readOne(one); err != nil {
+			return nil, &HostError{i, err}
+		}
+	}
+	_, err = change(c, func(p *plan) (*pb.SetAddressesResponse, error) {
+		out = make([]AddressesSet, len(in))
+		for i, one := range in {
+			if i > 0 { // change has confirmed the first
+				if err := c.mayOne(p, names[i]); err != nil {
+					return nil, &HostError{i, err}
+				}
+			}
+			before := len(p.audits)
+			done, err := p.setAddresses(names[i], one, given[i])
+			if err != nil {
+				return nil, &HostError{i, err}
+			}
+			if out[i] = (AddressesSet{done.GetHost().GetAddresses(), len(p.audits) > before}); out[i].Changed {
+				p.each = append(p.each, p.in)
+			}
+		}
+		return &pb.SetAddressesResponse{Change: &pb.Change{}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// readOne reads what is asked for of one of several hosts.
+func (c *call) readOne(in *pb.SetAddressesRequest) (model.Name, []netip.Addr, error) {
+	if err := c.s.validate(c.action, in); err != nil {
+		return "", nil, err
+	}
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return "", nil, err
+	}
+	given, err := mentioned(in)
+	return name, given, err
+}
+
+// mayOne decides about one of several hosts, as authorize does about the first.
+func (c *call) mayOne(p *plan, name model.Name) error {
+	operator := c.who.Kind == access.Admin || c.who.Operator
+	if !operator && c.s.barred.host(name) {
+		return c.s.bar("host", c.action, name)
+	}
+	err := c.may(p.Tx, c.action, access.Resource{Name: name})
+	c.refused = err != nil && model.KindOf(err) != model.Unavailable
+	return err
+}

@@ -1,0 +1,91 @@
+package controlapi_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	"signpost/controlapi"
+	pb "signpost/proto/signpost/v1"
+)
+
+func barring(t *testing.T, hosts, principals, agents, addresses string) func(*controlapi.Config) {
+	t.Helper()
+	b, err := controlapi.ParseBarred(strings.Fields(hosts), strings.Fields(principals), strings.Fields(agents), strings.Fields(addresses))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *controlapi.Config) { c.Barred = b }
+}
+
+func TestWhoIsBarredIsRefused(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	secret := s.hostOf(person("egi/alice"), "login-1.vo.example.org", "192.0.2.1")
+	s.hostOf(person("egi/alice"), "good.vo.example.org", "192.0.2.1")
+	barred := s.again(barring(t, "LOGIN-*.vo.example.org.", "egi/mallory group:egi/bad", "BadClient/1", "198.51.100.0/24 2001:db8::1"))
+	listing := func(headers ...string) int {
+		t.Helper()
+		status, _ := barred.call("GET", "/v1/hosts?zone=vo.example.org", "Bearer "+s.token, "", headers...)
+		return status
+	}
+	for want, headers := range map[int][][]string{
+		200: {{}, {"User-Agent", "GoodClient/1"}, {"X-Forwarded-For", "192.0.2.1"}, {"X-Forwarded-For", "2001:db8::2"}},
+		403: {{"User-Agent", "x bADcLIENT/1.7"}, {"X-Forwarded-For", "198.51.100.9"}, {"X-Forwarded-For", "2001:db8::1"}, {"X-Forwarded-For", "::ffff:198.51.100.9"}, {"X-Forwarded-For", "192.0.2.1", "Forwarded", "for=192.0.2.2"}},
+	} {
+		for _, h := range headers {
+			if got := listing(h...); got != want {
+				t.Errorf("%q is answered %d, want %d", h, got, want)
+			}
+		}
+	}
+	if status, body := barred.call("GET", "/v1/whoami", "", "", "X-Forwarded-For", "198.51.100.9"); status != 403 || !strings.Contains(body, "calls from your address are not taken; ask those who run this service") {
+		t.Errorf("nobody from there is answered %d %s", status, body)
+	}
+
+	in := &pb.GetHostRequest{Fqdn: "login-1.vo.example.org"}
+	_, err := barred.hosts.GetHost(person("egi/alice"), in)
+	wantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.hosts.GetHost(person("egi/zoe"), in)
+	wantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.hosts.GetHost(as("login-1.vo.example.org", secret), in)
+	wantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.hosts.CreateHost(person("egi/alice"), &pb.CreateHostRequest{Fqdn: "login-2.vo.example.org"})
+	wantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.records.SetRecordSet(person("egi/alice"), &pb.SetRecordSetRequest{Fqdn: "x.login-1.vo.example.org", Type: "TXT", Rdata: []string{"x"}})
+	wantErr(t, err, codes.PermissionDenied, "")
+	for _, ok := range []string{"egi/olga group:egi/operators", "egi/zoe group:egi/operators"} {
+		who, groups, _ := strings.Cut(ok, " ")
+		if _, err := barred.hosts.GetHost(person(who, groups), in); err != nil {
+			t.Errorf("an operator: %v", err)
+		}
+	}
+	if _, err := barred.hosts.GetHost(person("egi/alice"), &pb.GetHostRequest{Fqdn: "good.vo.example.org"}); err != nil {
+		t.Error(err)
+	}
+
+	_, err = barred.hosts.ListHosts(person("egi/mallory"), &pb.ListHostsRequest{})
+	wantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.hosts.ListHosts(person("egi/x", "group:egi/bad"), &pb.ListHostsRequest{})
+	wantErr(t, err, codes.PermissionDenied, "")
+	if _, err := barred.hosts.ListHosts(person("other/mallory", "group:egi/badder"), &pb.ListHostsRequest{}); err != nil {
+		t.Error(err)
+	}
+	families, err := barred.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "signpost_api_barred_total" {
+				counted[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if want := map[string]float64{"address": 5, "agent": 1, "host": 5, "principal": 2}; !maps.Equal(counted, want) {
+		t.Errorf("counted are %v, want %v", counted, want)
+	}
+}

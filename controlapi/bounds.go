@@ -1,0 +1,82 @@
+package controlapi
+
+import (
+	"strconv"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+)
+
+// mostCounted is how many names below a host are looked at to count those that belong to
+// it; with more it has too many.
+const mostCounted = 1000
+
+// bounded reports whether what the caller keeps in a zone has bounds: not for its
+// administrators.
+func (p *plan) bounded(z *model.Zone) bool {
+	switch p.call.who.Kind {
+	case access.User:
+		return p.call.may(p.Tx, access.ZoneExport, access.Resource{Name: z.Name}) != nil
+	case access.HostSecret, access.EndpointSecret:
+		return true
+	}
+	return false
+}
+
+// checkBounds refuses owners and editors more at and below their host than its zone lets
+// them keep. What is already more may become less. Errors: Exhausted.
+func (p *plan) checkBounds(at place, set model.RRset) error {
+	if at.apex || !p.bounded(at.zone) {
+		return nil
+	}
+	policy, err := p.Policy(at.zone)
+	if err != nil {
+		return err
+	}
+	bounds := policy.WithDefaults()
+	refuse := func(why string) error {
+		return model.E(model.Exhausted, "set records", at.name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(why).
+			Hint("delete some, or ask an administrator of the zone")
+	}
+	old, _ := model.FindRRset(at.sets(), set.Type)
+	if most := int(bounds.MaxRecords); len(set.Data) > most && len(set.Data) > len(old.Data) {
+		return refuse("it would have " + strconv.Itoa(len(set.Data)) + " records, and owners put at most " + strconv.Itoa(most) + " into a set")
+	}
+	var host store.Named
+	for _, n := range at.path {
+		if n.Data != nil && n.Data.Host != nil {
+			host = n
+			break
+		}
+	}
+	if host.Data == nil {
+		return nil
+	}
+	below, err := p.Below(at.zone, host.Name, mostCounted)
+	if err != nil {
+		return err
+	}
+	held := heldOf(below, isCutOrHost)
+	if most := int(bounds.MaxNames); at.data == nil && (len(held) >= most || len(below) == mostCounted) {
+		return refuse("host " + host.Name.Text() + " has " + strconv.Itoa(len(held)) + " names below it, and owners make at most " + strconv.Itoa(most))
+	}
+	octets := rdataOctets(host.Data.RRsets)
+	for _, n := range held {
+		octets += rdataOctets(n.Data.RRsets)
+	}
+	more := rdataOctets([]model.RRset{set}) - rdataOctets([]model.RRset{old})
+	if most := int(bounds.MaxOctets); more > 0 && octets+more > most {
+		return refuse("host " + host.Name.Text() + " would have " + strconv.Itoa(octets+more) + " octets of data at and below it, and owners keep at most " + strconv.Itoa(most))
+	}
+	return nil
+}
+
+func rdataOctets(sets []model.RRset) (n int) {
+	for _, s := range sets {
+		for _, d := range s.Data {
+			n += len(d)
+		}
+	}
+	return n
+}

@@ -1,0 +1,85 @@
+package dyndns2
+
+import (
+	"errors"
+	"net/http"
+
+	"signpost/controlapi"
+	"signpost/internal/model"
+	pb "signpost/proto/signpost/v1"
+)
+
+// changeEach does what is asked for to several hosts, to all those together to which it
+// can be done. It says a line for each name, in order.
+func (c *call) changeEach(names []string) reply {
+	if r := c.afterVerdict(); r.status != http.StatusOK {
+		return r
+	}
+	for try := 1; ; try++ {
+		lines, err := c.tryEach(names)
+		switch {
+		case model.KindOf(err) == model.Aborted && err != nil && try < renumberings:
+			continue
+		case err != nil:
+			return c.translate(err)
+		}
+		return say(lines...)
+	}
+}
+
+// lineOf is an error of one host as its line; an error when it is no host's.
+func (c *call) lineOf(err error) (string, error) {
+	if r := c.translate(err); r.status == http.StatusOK {
+		return r.lines[0], nil
+	}
+	return "", err
+}
+
+// tryEach is changeEach on what the hosts are now. Errors are those that are no host's.
+func (c *call) tryEach(names []string) ([]string, error) {
+	said := map[model.Name]string{} // of the names that can be a host's
+	var asked []*pb.SetAddressesRequest
+	var of []model.Name
+	for _, n := range names {
+		name, err := model.ParseHostName("hostname", n)
+		if _, seen := said[name]; err != nil || seen || !hasDot(n) {
+			continue
+		}
+		in, line, err := c.prepare(n)
+		if err != nil {
+			if line, err = c.lineOf(err); err != nil {
+				return nil, err
+			}
+		}
+		if said[name] = line; in != nil {
+			asked, of = append(asked, in), append(of, name)
+		}
+	}
+	for len(asked) > 0 {
+		out, err := c.service.SetAddressesOfEach(c.ctx, asked)
+		if err == nil {
+			for i, o := range out {
+				said[of[i]] = c.done(o.Changed, o.Addresses)
+			}
+			break
+		}
+		e := new(controlapi.HostError)
+		if !errors.As(err, &e) {
+			return nil, err
+		}
+		if said[of[e.Index]], err = c.lineOf(e.Err); err != nil {
+			return nil, err
+		}
+		asked, of = append(asked[:e.Index:e.Index], asked[e.Index+1:]...), append(of[:e.Index:e.Index], of[e.Index+1:]...)
+	}
+	lines := make([]string, len(names))
+	for i, n := range names {
+		lines[i] = wordNoHost
+		if !hasDot(n) {
+			lines[i] = wordNotFQDN
+		} else if name, err := model.ParseHostName("hostname", n); err == nil {
+			lines[i] = said[name]
+		}
+	}
+	return lines, nil
+}

@@ -1,0 +1,135 @@
+package controlapi
+
+import (
+	"context"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// RemoveEndpoint removes an endpoint with its secret and what an operator says of it.
+func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointRequest) (out *pb.RemoveEndpointResponse, err error) {
+	c, err := s.authorize(ctx, access.EndpointRemove, endpointAt(in.GetFqdn(), in.GetId()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.RemoveEndpointResponse, error) {
+		z, old, err := p.host(name, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		was := old.Data.Host.Endpoint(in.GetId())
+		if was == nil {
+			return nil, noEndpoint(name, in.GetId())
+		}
+		h := *old.Data.Host
+		h.Endpoints = h.WithoutEndpoint(was.ID)
+		if err := p.guardHost(z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
+			return nil, err
+		}
+		if _, err := p.putHostData(z, old, &h); err != nil {
+			return nil, err
+		}
+		if old.Host.Secret(was.ID) != nil {
+			control := *old.Host
+			control.Secrets, control.Grants = control.WithoutSecret(was.ID), control.Grants.With(model.GrantEndpointSecret+was.ID, nil)
+			p.PutHost(z, name, old.Host, &control)
+		}
+		p.record(z.Name, name, was.ID, describeEndpoint(was), "")
+		return &pb.RemoveEndpointResponse{Change: &pb.Change{}}, nil
+	})
+}
+
+// RotateEndpointSecret gives an endpoint a secret, in the place of the one it had.
+func (s *Service) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpointSecretRequest) (out *pb.RotateEndpointSecretResponse, err error) {
+	c, err := s.authorize(ctx, access.EndpointRotateSecret, endpointAt(in.GetFqdn(), in.GetId()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	if in.GetId() == model.MainEndpoint {
+		return nil, model.E(model.Invalid, "rotate secret of", name.Text()+" main").In("id").Because("its secret is the host's").
+			Hint("rotate that with signpost host rotate-secret")
+	}
+	secret := access.NewEndpointSecret()
+	parsed, err := access.ParseSecret(secret)
+	if err != nil {
+		return nil, model.E(model.Internal, "make secret", "").From(err)
+	}
+	return change(c, func(p *plan) (*pb.RotateEndpointSecretResponse, error) {
+		z, old, err := p.host(name, "")
+		if err != nil {
+			return nil, err
+		}
+		if old.Data.Host.Endpoint(in.GetId()) == nil {
+			return nil, noEndpoint(name, in.GetId())
+		}
+		control := *old.Host
+		control.Secrets = control.WithSecret(model.EndpointSecret{ID: in.GetId(), Hash: parsed.Sum[:], CreateTime: s.now().UTC().Truncate(time.Second)})
+		control.Grants = control.Grants.With(model.GrantEndpointSecret+in.GetId(), c.maker())
+		p.PutHost(z, name, old.Host, &control)
+		p.record(z.Name, name, in.GetId(), "", "")
+		return &pb.RotateEndpointSecretResponse{Secret: secret, Change: &pb.Change{}}, nil
+	})
+}
+
+// SendHeartbeat takes an endpoint's sign of life.
+func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest) (out *pb.SendHeartbeatResponse, err error) {
+	c, err := s.authorize(ctx, access.EndpointBeat, endpointAt(in.GetFqdn(), in.GetId()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	var z *model.Zone
+	var check *model.Check
+	var e *model.Endpoint
+	out = &pb.SendHeartbeatResponse{}
+	err = c.read(func(tx *store.Tx) error {
+		var h store.Named
+		if z, h, err = findHost(tx, name, s.now()); err != nil {
+			return err
+		}
+		if e = h.Data.Host.Endpoint(in.GetId()); e == nil {
+			return noEndpoint(name, in.GetId())
+		}
+		all, _, _, err := endpointsNow(tx, z, h)
+		if err != nil {
+			return err
+		}
+		for _, m := range all {
+			if m.Id == e.ID {
+				out.State = m.State
+			}
+		}
+		check, err = tx.Check(z, name)
+		return err
+	})
+	if err != nil || check == nil || check.Kind != model.CheckHeartbeat {
+		return out, err
+	}
+	d := check.WithDefaults()
+	out.Interval = durationMessage(d.Interval)
+	return out, s.store.Beat(ctx, z.Name, name, e.ID, e.Generation, beatKept(d))
+}
+
+// beatKept is how long a sign of life is there when no other comes: longer than it takes
+// until it is missed, so that it is its age that is judged.
+func beatKept(d model.Check) time.Duration {
+	return max(time.Minute, time.Duration(d.Fall+2)*d.Interval)
+}

@@ -1,0 +1,197 @@
+package controlapi
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// SetEndpoint makes an endpoint or changes what the request mentions of it.
+func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (out *pb.SetEndpointResponse, err error) {
+	c, err := s.authorize(ctx, access.EndpointSet, endpointAt(in.GetFqdn(), in.GetId()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkEndpoint(in); err != nil {
+		return nil, err
+	}
+	addrs, err := parseAddresses("addresses", in.GetAddresses())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.SetEndpointResponse, error) {
+		z, old, err := p.host(name, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		e := model.Endpoint{ID: in.GetId()}
+		was := old.Data.Host.Endpoint(e.ID)
+		if was != nil {
+			e = *was
+		} else if len(old.Data.Host.Endpoints) >= model.MostEndpoints {
+			return nil, model.E(model.Exhausted, "set endpoint", name.Text()+" "+e.ID).In("id").
+				Because("the host has " + strconv.Itoa(model.MostEndpoints) + " endpoints, as many as one may").Hint("remove one first")
+		}
+		set(&e.Site, in.Site)
+		set(&e.Priority, in.Priority)
+		if in.Weight != nil {
+			e.Weight = weightOf(in.GetWeight())
+		}
+		if len(addrs) > 0 {
+			if err := checkAddresses(z, "addresses", addrs); err != nil {
+				return nil, err
+			}
+			e.Addresses = model.NormalizeAddresses(addrs)
+		}
+		next, err := p.putEndpoint(z, old, was, e)
+		if err != nil {
+			return nil, err
+		}
+		return &pb.SetEndpointResponse{Endpoint: endpointMessage(next, next.Data.Host.Endpoint(e.ID)), Change: &pb.Change{}}, nil
+	})
+}
+
+// checkEndpoint refuses what no endpoint may be. main is not for SetEndpoint: it is the
+// host's plain addresses and nothing else.
+func checkEndpoint(in *pb.SetEndpointRequest) error {
+	if in.GetId() == model.MainEndpoint {
+		return model.E(model.Invalid, "set endpoint", in.GetFqdn()+" main").In("id").Because("it is the host's plain addresses").
+			Hint("set those with signpost host set-address, or take another id")
+	}
+	if err := model.CheckEndpointID("id", in.GetId()); err != nil {
+		return err
+	}
+	if in.GetSite() == "" {
+		return nil
+	}
+	return model.CheckSite("site", in.GetSite())
+}
+
+func weightOf(w uint32) int32 {
+	if w == 0 {
+		return model.NoWeight
+	}
+	return int32(w)
+}
+
+// putEndpoint puts an endpoint in the place of what it was, with a new generation when
+// it is new or has other addresses. The same is not written.
+func (p *plan) putEndpoint(z *model.Zone, old store.Named, was *model.Endpoint, e model.Endpoint) (store.Named, error) {
+	fresh := was == nil || !slices.Equal(was.Addresses, e.Addresses)
+	if !fresh && was.Site == e.Site && was.Priority == e.Priority && was.Share() == e.Share() {
+		return old, nil
+	}
+	if fresh {
+		var err error
+		if e.Generation, err = p.NewNumber(); err != nil {
+			return old, err
+		}
+	}
+	h := *old.Data.Host
+	h.Endpoints = h.WithEndpoint(e)
+	next, err := p.putHostData(z, old, &h)
+	if err == nil {
+		p.record(z.Name, old.Name, e.ID, describeEndpoint(was), describeEndpoint(&e))
+	}
+	return next, err
+}
+
+// putHostData writes what DNS needs of a host in the place of what it was. Errors:
+// Precondition when it cannot stand beside what else is at the name, or takes away the
+// last address of a name server of the zone.
+func (p *plan) putHostData(z *model.Zone, old store.Named, h *model.Host) (store.Named, error) {
+	data := *old.Data
+	data.Host = h
+	if why := conflict(old.Name, &data); why != "" {
+		return old, model.E(model.Precondition, "change host", old.Name.Text()).In("addresses").Because(why).Hint("delete that record set first")
+	}
+	if err := keepServer(z, old.Name, dataAddresses(old.Data), dataAddresses(&data)); err != nil {
+		return old, err
+	}
+	p.zone = z
+	p.PutName(z, old.Name, &data)
+	return store.Named{Name: old.Name, Data: &data, Host: old.Host}, nil
+}
+
+// SetEndpointAddresses changes an endpoint's addresses of the families that the request
+// mentions.
+func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAddressesRequest) (out *pb.SetEndpointAddressesResponse, err error) {
+	c, err := s.authorize(ctx, access.EndpointSetAddresses, endpointAt(in.GetFqdn(), in.GetId()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	if in.GetId() == model.MainEndpoint {
+		return nil, model.E(model.Invalid, "set addresses of", name.Text()+" main").In("id").Because("they are the host's plain addresses").
+			Hint("set them with signpost host set-address, or setAddresses")
+	}
+	given, err := mentioned(in)
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.SetEndpointAddressesResponse, error) {
+		z, old, err := p.host(name, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		was := old.Data.Host.Endpoint(in.GetId())
+		if was == nil {
+			return nil, noEndpoint(name, in.GetId())
+		}
+		if old.Host.Disabled != nil {
+			return nil, disabledHost("set addresses of", name, old.Host)
+		}
+		if err := checkAddresses(z, "addresses", given); err != nil {
+			return nil, err
+		}
+		e := *was
+		e.Addresses = replaceFamilies(was.Addresses, given, in.GetClearIpv4(), in.GetClearIpv6())
+		if len(e.Addresses) > maxAddresses {
+			return nil, model.E(model.Invalid, "set addresses of", name.Text()+" "+e.ID).In("addresses").Because("the endpoint would have more than 16")
+		}
+		h := *old.Data.Host
+		h.Endpoints = h.WithEndpoint(e)
+		if err := p.guardCleared(z, old, in.GetConfirmLast(), &h); err != nil {
+			return nil, err
+		}
+		next, err := p.putEndpoint(z, old, was, e)
+		if err == nil {
+			next, err = p.refresh(z, old, next)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &pb.SetEndpointAddressesResponse{Endpoint: endpointMessage(next, next.Data.Host.Endpoint(e.ID)), Change: &pb.Change{}}, nil
+	})
+}
+
+// refresh notes that a host was refreshed by what made next of old, if that is due, and
+// has it answered again if it had lapsed.
+func (p *plan) refresh(z *model.Zone, old, next store.Named) (store.Named, error) {
+	policy, err := p.Glance(z) // an older lease will do
+	if err != nil || !policy.RefreshDue(old.Host, p.call.s.now()) {
+		return next, err
+	}
+	control := *next.Host
+	control.RefreshTime, control.Lapsed = p.call.s.now().UTC().Truncate(time.Second), nil
+	next.Host = &control
+	if next, err = p.putHost(z, old, next); err == nil && old.Host.Lapsed != nil && len(p.audits) == 0 {
+		p.record(z.Name, old.Name, "", describeWithdrawal(old.Host), describeWithdrawal(&control))
+	}
+	return next, err
+}

@@ -1,0 +1,73 @@
+package controlapi
+
+import (
+	"context"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// GetFreeze shows the freeze switch.
+func (s *Service) GetFreeze(ctx context.Context, in *pb.GetFreezeRequest) (out *pb.Freeze, err error) {
+	c, err := s.authorize(ctx, access.FreezeRead, access.Resource{}, in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	err = c.read(func(tx *store.Tx) error {
+		f, err := tx.Freeze()
+		out = freezeMessage(f)
+		return err
+	})
+	return out, err
+}
+
+// SetFreeze turns it.
+func (s *Service) SetFreeze(ctx context.Context, in *pb.SetFreezeRequest) (out *pb.SetFreezeResponse, err error) {
+	c, err := s.authorize(ctx, access.FreezeSet, access.Resource{}, in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	return change(c, func(p *plan) (*pb.SetFreezeResponse, error) {
+		old, err := p.Freeze()
+		if err != nil {
+			return nil, err
+		}
+		next := old
+		switch {
+		case !in.GetOn():
+			next = nil
+		case old == nil || old.Reason != in.GetReason():
+			next = &model.Freeze{Reason: in.GetReason(), By: c.who.String(), Time: s.now().UTC().Truncate(time.Second)}
+		}
+		if next != old {
+			p.PutFreeze(next)
+			if err := p.everywhere(); err != nil {
+				return nil, err
+			}
+			p.record("", "", "", freezeText(old), freezeText(next))
+		}
+		return &pb.SetFreezeResponse{Freeze: freezeMessage(next), Change: &pb.Change{}}, nil
+	})
+}
+
+func freezeText(f *model.Freeze) string {
+	switch {
+	case f == nil:
+		return "off"
+	case f.Reason == "":
+		return "on"
+	}
+	return "on (" + f.Reason + ")"
+}
+
+func freezeMessage(f *model.Freeze) *pb.Freeze {
+	if f == nil {
+		return &pb.Freeze{}
+	}
+	return &pb.Freeze{On: true, Reason: f.Reason, By: f.By, Time: timeMessage(f.Time)}
+}

@@ -1,0 +1,134 @@
+package controlapi
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/miekg/dns"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// maxHeld is how many names below a host go with it in one transaction.
+const maxHeld = 50
+
+// DeleteHost removes a host with the records at its name and below it, which are
+// its own. Delegations, and names at and below other hosts, stay.
+func (s *Service) DeleteHost(ctx context.Context, in *pb.DeleteHostRequest) (out *pb.DeleteHostResponse, err error) {
+	c, err := s.authorize(ctx, access.HostDelete, hostAt(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	return change(c, func(p *plan) (*pb.DeleteHostResponse, error) {
+		z, h, err := p.host(name, in.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		return p.deleteHost(z, h)
+	})
+}
+
+func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
+	below, err := p.below(z, h.Name, "delete host")
+	if err != nil {
+		return nil, err
+	}
+	held := heldOf(below, isCutOrHost)
+	if err := keepServer(z, h.Name, dataAddresses(h.Data), nil); err != nil {
+		return nil, err
+	}
+	out := &pb.DeleteHostResponse{Names: int32(len(held)), RecordSets: int32(len(h.Data.RRsets)), Change: &pb.Change{}}
+	for _, n := range held {
+		if err := keepServer(z, n.Name, dataAddresses(n.Data), nil); err != nil {
+			return nil, err
+		}
+		out.RecordSets += int32(len(n.Data.RRsets))
+		p.PutName(z, n.Name, nil)
+	}
+	rest := &model.NameData{}
+	for _, t := range []uint16{dns.TypeNS, dns.TypeDNAME, dns.TypeDS} {
+		if kept, ok := model.FindRRset(h.Data.RRsets, t); ok {
+			rest.RRsets = model.WithRRset(rest.RRsets, kept)
+			out.RecordSets--
+		}
+	}
+	p.zone = z
+	p.PutName(z, h.Name, rest)
+	p.PutHost(z, h.Name, h.Host, nil)
+	if err := p.keep(z, h); err != nil {
+		return nil, err
+	}
+	detail := ""
+	if len(held) > 0 {
+		detail = "with " + strconv.Itoa(len(held)) + " names below it"
+	}
+	p.record(z.Name, h.Name, detail, describe(h), "")
+	return out, nil
+}
+
+// keep keeps the name of a host that is being deleted for its owner, as the zone says;
+// that of a blocked one is kept for nobody.
+func (p *plan) keep(z *model.Zone, h store.Named) error {
+	policy, err := p.Policy(z)
+	if err != nil {
+		return err
+	}
+	until := policy.KeptUntil(p.call.s.now())
+	if until.IsZero() {
+		return p.release(z, h.Name)
+	}
+	if _, err := p.KeptNames(z, h.Name); err != nil {
+		return err
+	}
+	p.PutKeptName(z, h.Name, h.Host.Kept(until))
+	return nil
+}
+
+// release keeps a name no longer.
+func (p *plan) release(z *model.Zone, name model.Name) error {
+	kept, err := p.KeptNames(z, name)
+	if err == nil && kept[0] != nil {
+		p.PutKeptName(z, name, nil)
+	}
+	return err
+}
+
+// below is the names below a host of which op takes along what belongs to it.
+func (p *plan) below(z *model.Zone, host model.Name, op string) ([]store.Named, error) {
+	below, err := p.Below(z, host, maxHeld+1)
+	if err == nil && len(below) > maxHeld {
+		err = model.E(model.Exhausted, op, host.Text()).In("fqdn").
+			Because("there are more than " + strconv.Itoa(maxHeld) + " names below it").Hint("delete those first")
+	}
+	return below, err
+}
+
+// heldOf is which of the names below a host belong to it: those that are not at or below
+// one that stands for itself.
+func heldOf(below []store.Named, itself func(store.Named) bool) []store.Named {
+	var held []store.Named
+	var others []model.Name
+	for _, n := range below { // in key order: a name comes before those below it
+		other := itself(n)
+		for _, o := range others {
+			other = other || n.Name.In(o)
+		}
+		if other {
+			others = append(others, n.Name)
+		} else {
+			held = append(held, n)
+		}
+	}
+	return held
+}
+
+func isHost(n store.Named) bool      { return n.Data.Host != nil }
+func isCutOrHost(n store.Named) bool { return isHost(n) || cutAbove([]store.Named{n}) }

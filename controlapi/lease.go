@@ -1,0 +1,184 @@
+package controlapi
+
+import (
+	"context"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+const (
+	leaseAutomation = "system/lease"
+	// lapsedKept is how long a host that was not refreshed is there still, or a further
+	// lease if that is longer.
+	lapsedKept = 30 * 24 * time.Hour
+	// leaseSteps is how many hosts one EndLeases changes at most.
+	leaseSteps = 200
+	leasePage  = 1000
+)
+
+// EndLeases withdraws hosts that were not refreshed within their zone's lease, and frees
+// the names of those that have been withdrawn for long; a blocked one stays. Each is a
+// change by itself, which looks at everything again, so that any number of services may
+// do this at once. After some it stops; the rest is for the next time.
+func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err error) {
+	zones, err := s.leasedZones(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, zone := range zones {
+		for after := model.Name(""); ; {
+			due, last, err := s.dueHosts(ctx, zone, after)
+			if err != nil {
+				return withdrawn, freed, err
+			}
+			for _, name := range due {
+				action, err := s.endLease(ctx, name)
+				switch {
+				case ctx.Err() != nil || model.KindOf(err) == model.Unavailable && err != nil:
+					return withdrawn, freed, err
+				case err != nil:
+					s.log.Warn("a host's lease is over and cannot be ended", "name", name.Text(), "error", err)
+				case action == access.HostDisable:
+					withdrawn++
+				case action == access.HostDelete:
+					freed++
+				}
+				if withdrawn+freed == leaseSteps {
+					return withdrawn, freed, nil
+				}
+			}
+			if after = last; after == "" {
+				break
+			}
+		}
+	}
+	return withdrawn, freed, nil
+}
+
+func (s *Service) leasedZones(ctx context.Context) (out []model.Name, err error) {
+	tx, err := s.store.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	zones, err := tx.Zones("", 0)
+	for _, z := range zones {
+		policy, err := tx.Policy(z)
+		if err != nil {
+			return nil, err
+		}
+		if policy.Lease > 0 {
+			out = append(out, z.Name)
+		}
+	}
+	return out, err
+}
+
+// dueHosts looks at a page of a zone's hosts; last is where there may be more.
+func (s *Service) dueHosts(ctx context.Context, zone, after model.Name) (due []model.Name, last model.Name, err error) {
+	tx, err := s.store.Look(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	z, err := tx.Zone(zone)
+	if model.KindOf(err) == model.NotFound && err != nil {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	policy, err := tx.Policy(z)
+	if err != nil {
+		return nil, "", err
+	}
+	hosts, err := tx.Hosts(z, after, leasePage)
+	for _, h := range hosts {
+		if h.Data != nil && h.Data.Host != nil && leaseStep(policy, h.Host, s.now()) != "" {
+			due = append(due, h.Name)
+		}
+	}
+	if len(hosts) == leasePage {
+		last = hosts[leasePage-1].Name
+	}
+	return due, last, err
+}
+
+// leaseStep is what is to be done to a host; "": nothing. The first row that matches:
+//
+//	the zone's lease   the host                            step
+//	none               any                                 nothing
+//	some               not refreshed, until now answered,  withdraw it
+//	                   and a quarter of the lease has gone
+//	                   by: of that refreshes may be unwritten
+//	some               withdrawn for long, blocked         nothing
+//	some               withdrawn for long                  free its name
+//	some               any                                 nothing
+func leaseStep(policy *model.ZonePolicy, h *model.HostControl, now time.Time) access.Action {
+	end := leaseEnd(policy, h)
+	switch {
+	case end.IsZero() || now.Before(end) || h.Lapsed == nil && now.Before(end.Add(policy.Unwritten())):
+		return ""
+	case h.Lapsed == nil:
+		return access.HostDisable
+	case h.Blocked != nil:
+		return ""
+	}
+	return access.HostDelete
+}
+
+// leaseEnd is when something is done to a host that is not refreshed; zero: never.
+func leaseEnd(policy *model.ZonePolicy, h *model.HostControl) time.Time {
+	end := policy.LeaseEnd(h)
+	if !end.IsZero() && h.Lapsed != nil {
+		end = h.Lapsed.Time.Add(max(lapsedKept, time.Duration(policy.Lease)*time.Second))
+	}
+	return end
+}
+
+// endLease does to a host what is to be done now, and says what that was.
+func (s *Service) endLease(ctx context.Context, name model.Name) (step access.Action, err error) {
+	var last *plan
+	res, err := s.store.Update(ctx, func(tx *store.Tx) error {
+		step = ""
+		last = &plan{Tx: tx, call: &call{s: s, ctx: ctx, automation: leaseAutomation}}
+		z, h, err := last.host(name, "")
+		if model.KindOf(err) == model.NotFound && err != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		policy, err := tx.Policy(z)
+		if err != nil {
+			return err
+		}
+		step = leaseStep(policy, h.Host, s.now())
+		last.call.action = step
+		switch step {
+		case access.HostDisable:
+			control := *h.Host
+			control.Lapsed = s.withdrawn(nil, "not refreshed since "+policy.LeaseEnd(h.Host).Add(-time.Duration(policy.Lease)*time.Second).UTC().Format(time.RFC3339))
+			if _, err = last.putHost(z, h, store.Named{Name: name, Data: h.Data, Host: &control}); err == nil {
+				last.record(z.Name, name, "", describeWithdrawal(h.Host), describeWithdrawal(&control))
+			}
+		case access.HostDelete:
+			_, err = last.deleteHost(z, h)
+		}
+		last.ready = err == nil
+		return err
+	})
+	if err == nil && step != "" {
+		s.metrics.leases.WithLabelValues(string(step)).Inc()
+	}
+	last.writeDown(res.Revision, err)
+	return step, err
+}
+
+// leased says in a host's message until when it must be refreshed, or when it goes.
+func leased(m *pb.Host, policy *model.ZonePolicy, h *model.HostControl) *pb.Host {
+	m.LeaseExpireTime = timeMessage(leaseEnd(policy, h))
+	return m
+}

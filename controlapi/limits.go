@@ -1,0 +1,145 @@
+package controlapi
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"strconv"
+	"time"
+
+	"signpost/internal/access"
+	"signpost/internal/limits"
+	"signpost/internal/model"
+)
+
+// mostDelayed is how many calls with wrong credentials are kept waiting at a time; those
+// beyond are answered at once.
+const mostDelayed = 256
+
+func (c *call) shown() (limits.Credential, time.Time) {
+	sum := sha256.Sum256([]byte(c.caller.Authorization))
+	return limits.Credential(sum[:16]), c.s.now()
+}
+
+// locked refuses a credential that was wrong too often.
+func (c *call) locked() error {
+	credential, now := c.shown()
+	if wait := c.s.guesses.Locked(limits.Network(c.caller.Source), credential, now); wait > 0 {
+		c.wrong = true
+		c.s.metrics.guesses.WithLabelValues("locked").Inc()
+		return tooManyGuesses(wait)
+	}
+	return nil
+}
+
+// guessed counts a wrong credential and is what is answered, after a while.
+func (c *call) guessed(wrong error) error {
+	credential, now := c.shown()
+	f := c.s.guesses.Failed(limits.Network(c.caller.Source), credential, now)
+	if f.Delay > 0 {
+		select {
+		case c.s.delayed <- struct{}{}:
+			t := time.NewTimer(f.Delay)
+			select {
+			case <-t.C:
+			case <-c.ctx.Done():
+			}
+			t.Stop()
+			<-c.s.delayed
+		default:
+		}
+	}
+	if f.Retry == 0 {
+		c.s.metrics.guesses.WithLabelValues("wrong").Inc()
+		return wrong
+	}
+	c.s.metrics.guesses.WithLabelValues("too_many").Inc()
+	return tooManyGuesses(f.Retry).From(wrong)
+}
+
+func tooManyGuesses(after time.Duration) *model.Error {
+	return model.E(model.Exhausted, "authenticate", "").Because("this credential, or too many from your network, were wrong").
+		Hint("try again in " + after.Round(time.Second).String() + " with the right one, which is taken at once").After(after)
+}
+
+// How many calls a minute that change nothing, or give a sign of life, one principal may make, at most twice as many
+// at once: of all of them, of those that ask name servers, and, from one network, of those
+// that nobody's credential is needed for.
+const (
+	readsAMinute   = 3000
+	statusAMinute  = 120
+	nobodysAMinute = 600
+)
+
+// paceRead counts a call that changes nothing, or gives a sign of life, and refuses it
+// when there were too many.
+// Operators have no bound. Errors: Exhausted.
+func (c *call) paceRead() error {
+	if !c.action.Looks() && c.action != access.EndpointBeat || c.who.Kind == access.Admin || c.who.Operator {
+		return nil
+	}
+	perMinute, who := readsAMinute, "all "+c.who.Name()
+	switch {
+	case c.who.Kind == access.Nobody:
+		perMinute, who = nobodysAMinute, "from "+limits.Network(c.caller.Source).String()
+	case c.action == access.StatusRead:
+		perMinute, who = statusAMinute, "status "+c.who.Name()
+	}
+	wait := c.s.reads.Take(who, perMinute, c.s.now())
+	if wait == 0 {
+		return nil
+	}
+	c.s.metrics.pacedReads.Inc()
+	c.refused = true
+	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
+		Because("you have asked more than " + strconv.Itoa(perMinute) + " times a minute").
+		Hint("ask less often, or follow changes with watch").After(wait)
+}
+
+// pace counts a change, once for each call, and refuses it when the principal has made
+// too many of late. What etcd keeps for a call with a request id is one, too. Operators
+// have no bound. Errors: Exhausted.
+func (c *call) pace(p *plan) error {
+	if len(p.audits) == 0 && c.caller.RequestID == "" {
+		return nil
+	}
+	return c.paceWrite(p)
+}
+
+// paceWrite is pace for what is written whatever comes of the change.
+func (c *call) paceWrite(p *plan) error {
+	if c.paced || c.who.Kind == access.Admin || c.who.Operator {
+		return nil
+	}
+	zones := p.each
+	if len(zones) == 0 {
+		zones = []*model.Zone{cmp.Or(p.in, p.zone)}
+	}
+	for _, z := range zones {
+		if err := c.paceIn(p, z); err != nil {
+			return err
+		}
+	}
+	c.paced = true
+	return nil
+}
+
+// paceIn counts a change in a zone; nil: in none.
+func (c *call) paceIn(p *plan, z *model.Zone) error {
+	perMinute, who := model.DefaultMaxChanges, c.who.Name()
+	if z != nil {
+		policy, err := p.Glance(z)
+		if err != nil {
+			return err
+		}
+		perMinute, who = int(policy.WithDefaults().MaxChanges), who+" "+z.Name.String()
+	}
+	wait := c.s.paces.Take(who, perMinute, c.s.now())
+	if wait > 0 {
+		c.s.metrics.paced.Inc()
+		c.refused = true
+		return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
+			Because("you have made more than " + strconv.Itoa(perMinute) + " changes a minute").
+			Hint("change less often; what is the same already needs no change, nor a request id").After(wait)
+	}
+	return nil
+}

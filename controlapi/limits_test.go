@@ -1,0 +1,269 @@
+package controlapi_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"signpost/controlapi"
+	"signpost/internal/access"
+	"signpost/internal/model"
+	pb "signpost/proto/signpost/v1"
+	"signpost/test/proctest"
+)
+
+func retryOf(err error) time.Duration {
+	for _, d := range status.Convert(err).Details() {
+		if r, ok := d.(*errdetails.RetryInfo); ok {
+			return r.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+// A wrong credential is told to wait after a while; the right one never is, from the
+// same place and for the same host.
+func TestGuessingIsSlowedAndTheRightSecretIsNot(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	right, wrong := s.host("www.vo.example.org"), access.NewHostSecret()
+	get := func(secret string) error {
+		_, err := s.hosts.GetHost(as("www.vo.example.org", secret), &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
+		return err
+	}
+	for range 4 {
+		wantErr(t, get(wrong), codes.Unauthenticated, "")
+	}
+	for range 5 {
+		wantErr(t, get(wrong), codes.Unauthenticated, "")
+		if err := get(right); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		err := get(wrong)
+		wantErr(t, err, codes.ResourceExhausted, "")
+		if r := retryOf(err); r != time.Minute {
+			t.Errorf("try again in %v, want a minute", r)
+		}
+	}
+	if err := get(right); err != nil {
+		t.Error(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/v1/whoami", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("www.vo.example.org", wrong)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "60" {
+		t.Errorf("%s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+	if s.counted("signpost_wrong_credentials_total") != 13 {
+		t.Errorf("%v wrong credentials were counted, want 13", s.counted("signpost_wrong_credentials_total"))
+	}
+	s.clock.add(time.Minute)
+	if wantErr(t, get(wrong), codes.ResourceExhausted, ""); retryOf(get(wrong)) != 2*time.Minute {
+		t.Error("the second lock is not twice as long")
+	}
+}
+
+func TestAPaceOfChanges(t *testing.T) {
+	s := start(t)
+	s.zone("vo.example.org")
+	secret := s.host("www.vo.example.org")
+	set := func(i int) error {
+		_, err := s.hosts.SetAddresses(as("www.vo.example.org", secret), &pb.SetAddressesRequest{
+			Fqdn: "www.vo.example.org", Addresses: []string{fmt.Sprintf("2001:db8::%x", i+1)},
+		})
+		return err
+	}
+	for i := range 120 {
+		if err := set(i); err != nil {
+			t.Fatalf("change %d: %v", i, err)
+		}
+	}
+	err := set(120)
+	wantErr(t, err, codes.ResourceExhausted, "")
+	if r := retryOf(err); r <= 0 || r > time.Second {
+		t.Errorf("try again in %v, want a second at most", r)
+	}
+	if err := set(119); err != nil {
+		t.Errorf("what changes nothing is refused: %v", err)
+	}
+	if _, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}}); err != nil {
+		t.Errorf("an operator is refused: %v", err)
+	}
+	s.clock.add(time.Second)
+	if err := set(121); err != nil {
+		t.Error(err)
+	}
+	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(6000))})
+	next := 200
+	proctest.Until(t, "a greater pace", func() error { // the policy is looked at a little late
+		s.clock.add(time.Second)
+		for range 50 {
+			next++
+			if err := set(next); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if n := s.counted("signpost_paced_changes_total"); n == 0 {
+		t.Error("the refused change is not counted")
+	}
+}
+
+// A timed word has a lease in etcd before it is said: who has said too much gets none.
+func TestTimedWordsHaveAPace(t *testing.T) {
+	s := two(t)
+	secret := s.endpointSecret(app, "a")
+	say := func(word string, span time.Duration) error {
+		in := &pb.SetEndpointWordRequest{Fqdn: app, Id: "a", Say: word}
+		if span != 0 {
+			in.For = durationpb.New(span)
+		}
+		_, err := s.points.SetEndpointWord(as(app+"/a", secret), in)
+		return err
+	}
+	for i := range 120 {
+		if err := say([]string{"drain", "auto"}[i%2], 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leases := func() int {
+		t.Helper()
+		all, err := s.etcd().Leases(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all.Leases)
+	}
+	before := s.revision()
+	was := leases()
+	for range 10 {
+		wantErr(t, say("drain", time.Hour), codes.ResourceExhausted, "")
+	}
+	if now := s.revision(); now != before || leases() != was {
+		t.Errorf("what was refused has written %d times and left %d leases", now-before, leases()-was)
+	}
+}
+
+// closedPort is an address at which nothing answers, and says so at once.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().String()
+}
+
+// counted is the sum of a metric's counters, or a gauge.
+func (s *server) counted(name string) (n float64) {
+	s.t.Helper()
+	families, err := s.metrics.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if f.GetName() == name {
+				n += m.Counter.GetValue() + m.Gauge.GetValue()
+			}
+		}
+	}
+	return n
+}
+
+// Who asks all the time is told to wait, and nobody else is.
+func TestAPaceOfReads(t *testing.T) {
+	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{closedPort(t)} })
+	s.open("vo.example.org")
+	secret := s.host("www.vo.example.org", "192.0.2.1")
+	s.endpoint("www.vo.example.org", "a")
+	ask := func(authorization, from string, look func(ctx context.Context) error) error {
+		return look(controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: authorization, Source: netip.MustParseAddr(from)}))
+	}
+	get := func(ctx context.Context) error {
+		_, err := s.service.GetHost(ctx, &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
+		return err
+	}
+	issuers := func(ctx context.Context) error {
+		_, err := s.service.ListIssuers(ctx, &pb.ListIssuersRequest{})
+		return err
+	}
+	status := func(ctx context.Context) error {
+		_, err := s.service.GetStatus(ctx, &pb.GetStatusRequest{Fqdn: "www.vo.example.org"})
+		return err
+	}
+	beat := func(ctx context.Context) error {
+		_, err := s.service.SendHeartbeat(ctx, &pb.SendHeartbeatRequest{Fqdn: "www.vo.example.org", Id: "a"})
+		return err
+	}
+	endpoint := func(ctx context.Context) error {
+		_, err := s.service.GetEndpoint(ctx, &pb.GetEndpointRequest{Fqdn: "www.vo.example.org", Id: "a"})
+		return err
+	}
+	machine := "Bearer " + s.endpointSecret("www.vo.example.org", "a")
+	host := "Basic " + base64.StdEncoding.EncodeToString([]byte("www.vo.example.org:"+secret))
+	zoe, admin := "Bearer a."+base64.RawURLEncoding.EncodeToString([]byte("egi/zoe"))+".b", "Bearer "+s.token
+	for _, c := range []struct {
+		what, authorization, from string
+		look                      func(ctx context.Context) error
+		most                      int // at once; 0: any number
+	}{
+		{"host", host, "192.0.2.1", get, 6000},
+		{"person's status", zoe, "192.0.2.1", status, 240},
+		{"machine's signs of life", machine, "192.0.2.1", beat, 6000},
+		{"nobody", "", "192.0.2.1", issuers, 1200},
+		{"admin", admin, "192.0.2.1", get, 0},
+	} {
+		var err error
+		n := 0
+		for ; n < 6100 && err == nil; n++ {
+			err = ask(c.authorization, c.from, c.look)
+		}
+		switch {
+		case c.most == 0 && err != nil:
+			t.Errorf("%s: %v", c.what, err)
+		case c.most > 0 && (n != c.most+1 || model.KindOf(err) != model.Exhausted):
+			t.Errorf("%s: refused at call %d: %v", c.what, n, err)
+		}
+	}
+	for what, err := range map[string]error{
+		"another principal": ask(zoe, "192.0.2.1", get),
+		"another network":   ask("", "192.0.2.2", issuers),
+		"an update":         s.updateAs(as("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.9"),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := ask(machine, "192.0.2.1", endpoint); model.KindOf(err) != model.Exhausted {
+		t.Errorf("a machine's reads are not counted with its signs of life: %v", err)
+	}
+	s.clock.add(time.Second)
+	if err := ask(host, "192.0.2.1", get); err != nil {
+		t.Error(err)
+	}
+	if n := s.counted("signpost_paced_reads_total"); n != 5 {
+		t.Errorf("%v are counted", n)
+	}
+}

@@ -1,0 +1,44 @@
+package controlapi_test
+
+import (
+	"testing"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "signpost/proto/signpost/v1"
+)
+
+// What REST offers under GET, and with it HEAD, is safe (RFC 9110 section 9.2.1): a link
+// that somebody is made to follow changes nothing.
+func TestWhatIsAskedWithGETChangesNothing(t *testing.T) {
+	seen := 0
+	eachMethod(t, func(t *testing.T, m protoreflect.MethodDescriptor) {
+		rule, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
+		if rule.GetGet() == "" {
+			t.Skip("not offered under GET")
+		}
+		seen++
+		s := start(t)
+		s.zone("vo.example.org")
+		s.host("mine.vo.example.org", "192.0.2.1")
+		s.endpoint("mine.vo.example.org", "a", "192.0.2.2")
+		if _, err := s.health.SetCheck(s.admin(), &pb.SetCheckRequest{Fqdn: "mine.vo.example.org", Kind: "http"}); err != nil {
+			t.Fatal(err)
+		}
+		before, err := s.store.Revision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.invoke(s.admin(), m, refused[string(m.Name())].in); err != nil {
+			t.Error(err)
+		}
+		if after, err := s.store.Revision(t.Context()); err != nil || after != before {
+			t.Errorf("etcd's revision went from %d to %d, %v", before, after, err)
+		}
+	})
+	if seen < 8 {
+		t.Errorf("%d methods are offered under GET; that compares nothing", seen)
+	}
+}

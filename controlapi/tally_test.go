@@ -1,0 +1,85 @@
+package controlapi_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"signpost/internal/automation"
+	"signpost/internal/model"
+	pb "signpost/proto/signpost/v1"
+)
+
+// shown is a metric's values by the value of its one label.
+func shown(t *testing.T, from prometheus.Gatherer, metric string) map[string]float64 {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if v := m.GetGauge().GetValue() + m.GetCounter().GetValue(); f.GetName() == metric && v != 0 {
+				out[m.GetLabel()[0].GetValue()] = v
+			}
+		}
+	}
+	return out
+}
+
+func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
+	s := two(t)
+	s.host("plain.vo.example.org", "192.0.2.9")
+	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22})
+	x, y := s.checker("x"), s.checker("y")
+	reg := prometheus.NewRegistry()
+	auto, err := automation.New(automation.Config{Store: s.store, Metrics: reg})
+	s.done(err)
+	want := func(stands, changes string) {
+		t.Helper()
+		end := time.Now().Add(10 * time.Second)
+		for {
+			s.done(auto.Step(t.Context()))
+			got, changed := fmt.Sprint(shown(t, reg, "signpost_endpoints")), fmt.Sprint(shown(t, reg, "signpost_endpoint_state_changes_total"))
+			if got == stands && changed == changes {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s, changes %s; want %s, %s", got, changed, stands, changes)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	want("map[up:2]", "map[]")
+	s.vote("a", model.Down, model.Refused, x)
+	want("map[suspect:1 up:1]", "map[suspect:1]")
+	s.vote("a", model.Down, model.Refused, y)
+	want("map[down:1 up:1]", "map[down:1 suspect:1]")
+	s.done(s.sayOfSite("b", "drain", true))
+	want("map[down:1 drained:1]", "map[down:1 drained:1 suspect:1]")
+	s.done(s.say("a", "up"))
+	want("map[drained:1 up:1]", "map[down:1 drained:1 suspect:1 up:1]")
+	ttl := uint32(77) // after which all is counted anew
+	_, err = s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: &ttl})
+	s.done(err)
+	want("map[drained:1 up:1]", "map[down:1 drained:1 suspect:1 up:1]")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); auto.Run(ctx) }()
+	end := time.Now().Add(10 * time.Second)
+	for fmt.Sprint(shown(t, reg, "signpost_words")) != "map[endpoint:1 site:1]" {
+		if time.Now().After(end) {
+			t.Fatal("words:", shown(t, reg, "signpost_words"))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	<-ended
+	_, err = s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: app})
+	s.done(err)
+	want("map[]", "map[down:1 drained:1 suspect:1 up:1]")
+}

@@ -1,0 +1,180 @@
+package controlapi
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	stand "signpost/internal/standing"
+	"signpost/internal/store"
+	"signpost/internal/zone"
+)
+
+// The last endpoint that is offered is taken away only by who says that they mean it.
+// What a host would be left with is chosen as its answers are:
+//
+//	of the host's endpoints                      before   after   needs to be confirmed
+//	some look up to the checkers, or are put up  yes      no      yes
+//	some are offered: not drained or put down    yes      no      yes
+//	anything else                                any      any     no
+//
+// All that this rests on is compared at the commit, and it is committed alone, so that two
+// who each leave the other's endpoint cannot pass each other. For a whole site one
+// comparison stands for all: any change of any zone's answers makes it be decided again.
+
+// alteration is what a change does to what is said.
+type alteration func(*zone.Said)
+
+func nothingMore(*zone.Said) {}
+
+func saidOf(id string, w *model.Word) alteration {
+	return func(s *zone.Said) {
+		s.Endpoints = maps.Clone(s.Endpoints)
+		if s.Endpoints == nil {
+			s.Endpoints = map[string]*model.Word{}
+		}
+		s.Endpoints[id] = inZone(s, w)
+	}
+}
+
+func saidOfHost(w *model.Word) alteration { return func(s *zone.Said) { s.Host = inZone(s, w) } }
+
+// inZone is a word as it will be stored; nil for none.
+func inZone(s *zone.Said, w *model.Word) *model.Word {
+	if w == nil {
+		return nil
+	}
+	of := *w
+	of.Incarnation = s.Incarnation
+	return &of
+}
+
+func saidOfSite(site string, w *model.Word) alteration {
+	return func(s *zone.Said) {
+		s.Sites = maps.Clone(s.Sites)
+		if s.Sites == nil {
+			s.Sites = map[string]*model.Word{}
+		}
+		s.Sites[site] = w
+	}
+}
+
+// guardHost refuses a change that takes away the last endpoint of a host, unless it is
+// confirmed. Errors: Precondition.
+func (p *plan) guardHost(z *model.Zone, h store.Named, confirmed bool, alter alteration, next *model.Host) error {
+	if confirmed {
+		return nil
+	}
+	p.Alone()
+	said, err := stand.Of(p.Tx, z, h.Name)
+	if err != nil {
+		return err
+	}
+	last := takesLast(said, h.Data.Host, alter, next)
+	if last == "" {
+		return nil
+	}
+	return model.E(model.Precondition, string(p.call.action), h.Name.Text()).In("confirm_last").Because(last).
+		Hint("offer another first, or say that you mean it: --confirm-last, or confirm_last")
+}
+
+// guardCleared is guardHost for a change that takes the last address from an endpoint, and
+// not from the only one: then that is what it is meant for. Machines tell with their own
+// secrets where they are, and are not asked: an address that they have no more may be
+// another's.
+func (p *plan) guardCleared(z *model.Zone, h store.Named, confirmed bool, next *model.Host) error {
+	machine := p.call.who.Kind == access.HostSecret || p.call.who.Kind == access.EndpointSecret
+	if machine || len(h.Data.Host.Endpoints) < 2 || addressed(next) >= addressed(h.Data.Host) {
+		return nil
+	}
+	return p.guardHost(z, h, confirmed, nothingMore, next)
+}
+
+// addressed is how many endpoints of a host have addresses.
+func addressed(h *model.Host) (n int) {
+	for i := range h.Endpoints {
+		n += min(len(h.Endpoints[i].Addresses), 1)
+	}
+	return n
+}
+
+// takesLast is why a change takes away the last endpoint of a host; "" when it does not.
+func takesLast(said *zone.Said, h *model.Host, alter alteration, next *model.Host) string {
+	then := *said
+	alter(&then)
+	before, after := zone.Choose(h, said), zone.Choose(next, &then)
+	switch {
+	case has(before, isUp) && !has(after, isUp) && !has(after, isOffered):
+		return "no other endpoint of the host is offered"
+	case has(before, isUp) && !has(after, isUp):
+		return "no other endpoint of the host is up"
+	case has(before, isOffered) && !has(after, isOffered):
+		return "no other endpoint of the host is offered"
+	}
+	return ""
+}
+
+func has(c zone.Choice, what func(*zone.Standing) bool) bool {
+	for i := range c.Endpoints {
+		if what(&c.Endpoints[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isUp(s *zone.Standing) bool { return s.State == zone.Up || s.State == zone.Suspect }
+
+func isOffered(s *zone.Standing) bool { return isUp(s) || s.State == zone.Down && s.Word == nil }
+
+// mostNamed is how many hosts a refusal names.
+const mostNamed = 5
+
+// guardSite is guardHost for all hosts that have an endpoint on a site.
+func (p *plan) guardSite(site string, confirmed bool, w *model.Word) error {
+	if confirmed {
+		return nil
+	}
+	var named []string
+	more := 0
+	p.Alone()
+	err := p.OfZonesBelow(model.Root, func() error {
+		said, err := stand.All(p.Tx)
+		if err != nil {
+			return err
+		}
+		zones, err := p.Zones("", 0)
+		if err != nil {
+			return err
+		}
+		for _, z := range zones {
+			for n, err := range p.EachName(z, "") {
+				if err != nil {
+					return err
+				}
+				if n.Data.Host == nil || !slices.ContainsFunc(n.Data.Host.Endpoints, func(e model.Endpoint) bool { return e.Site == site }) {
+					continue
+				}
+				switch last := takesLast(said.Of(z, n.Name), n.Data.Host, saidOfSite(site, w), n.Data.Host); {
+				case last != "" && len(named) < mostNamed:
+					named = append(named, n.Name.Text())
+				case last != "":
+					more++
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || len(named) == 0 {
+		return err
+	}
+	text := strings.Join(named, ", ")
+	if more > 0 {
+		text += " and " + strconv.Itoa(more) + " others"
+	}
+	return model.E(model.Precondition, string(p.call.action), site).In("confirm_last").Because("nothing else would be up of " + text).
+		Hint("offer something elsewhere first, or say that you mean it: --confirm-last, or confirm_last")
+}

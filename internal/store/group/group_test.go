@@ -1,0 +1,565 @@
+package group
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"pgregory.net/rapid"
+
+	"signpost/internal/store/localetcd"
+)
+
+func etcdClient(t *testing.T) *clientv3.Client {
+	t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{localetcd.New(t).Endpoint()}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// gate is etcd behind a door: transactions wait before it while it is shut.
+type gate struct {
+	pb.KVClient
+	open chan struct{} // closed: open
+	sent chan struct{} // one for each transaction that has come to the door
+}
+
+func newGate(c *clientv3.Client) *gate {
+	return &gate{clientv3.RetryKVClient(c), make(chan struct{}), make(chan struct{}, 1000)}
+}
+
+func (g *gate) Txn(ctx context.Context, in *pb.TxnRequest, o ...grpc.CallOption) (*pb.TxnResponse, error) {
+	g.sent <- struct{}{}
+	select {
+	case <-g.open:
+		return g.KVClient.Txn(ctx, in, o...)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// queued is a Committer whose places are taken, so that changes wait, until release.
+func queued(t *testing.T, kv pb.KVClient) (c *Committer, release func()) {
+	t.Helper()
+	c = New(kv, 10*time.Second, isShared)
+	c.flying, c.patience = 1000, time.Minute // on a busy machine, too, places count
+	return c, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.flying = 0
+		c.launchLocked()
+	}
+}
+
+// commitAll commits changes that wait in this order, and gives what became of each.
+func commitAll(t testing.TB, c *Committer, release func(), changes []Change) []answer {
+	t.Helper()
+	out := make([]answer, len(changes))
+	var wg sync.WaitGroup
+	for i, ch := range changes {
+		wg.Go(func() {
+			o, err := c.Commit(t.Context(), ch)
+			out[i] = answer{o, err}
+		})
+		untilWaiting(t, c, i+1)
+	}
+	release()
+	wg.Wait()
+	return out
+}
+
+func untilWaiting(t testing.TB, c *Committer, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Microsecond) {
+		c.mu.Lock()
+		waiting := len(c.waiting)
+		c.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d changes wait, want %d", waiting, n)
+		}
+	}
+}
+
+func values(t testing.TB, c *clientv3.Client, prefix string) map[string]string {
+	t.Helper()
+	resp, err := c.Get(t.Context(), prefix, clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, kv := range resp.Kvs {
+		out[string(kv.Key[len(prefix):])] = string(kv.Value)
+	}
+	return out
+}
+
+func TestChangesThatWaitShareARevision(t *testing.T) {
+	client := etcdClient(t)
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	got := commitAll(t, c, release, []Change{change("?a =a ~rev/z"), change("?b =b ~rev/z"), change("?c =c ~rev/y")})
+	for i, a := range got {
+		if a.err != nil || !a.Made || a.Revision != got[0].Revision {
+			t.Errorf("change %d: %+v, want it made at revision %d", i, a, got[0].Revision)
+		}
+	}
+	resp, err := client.Get(t.Context(), "", clientv3.WithFromKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, kv := range resp.Kvs {
+		keys = append(keys, string(kv.Key))
+		if kv.ModRevision != got[0].Revision || kv.Version != 1 {
+			t.Errorf("%s is of revision %d, version %d", kv.Key, kv.ModRevision, kv.Version)
+		}
+	}
+	if want := []string{"a", "b", "c", "rev/y", "rev/z"}; !slices.Equal(keys, want) {
+		t.Errorf("keys %q, want %q", keys, want)
+	}
+}
+
+// A change that is to be alone shares with nobody; the others still do.
+func TestAChangeIsAloneWhenItSaysSo(t *testing.T) {
+	c, release := queued(t, clientv3.RetryKVClient(etcdClient(t)))
+	alone := change("?b =b")
+	alone.Alone = true
+	got := commitAll(t, c, release, []Change{change("?a =a"), change("?d =d"), alone, change("?c =c"), change("?e =e")})
+	for i, a := range got {
+		if a.err != nil || !a.Made {
+			t.Errorf("change %d: %+v", i, a)
+		}
+	}
+	for i, a := range got {
+		if i != 2 && a.Revision == got[2].Revision {
+			t.Errorf("change %d is of revision %d, the one alone of %d", i, a.Revision, got[2].Revision)
+		}
+	}
+	if got[0].Revision != got[1].Revision || got[3].Revision != got[4].Revision {
+		t.Errorf("the others do not share: %+v", got)
+	}
+}
+
+// What all compare is compared once: when it is not so, nothing at all is put.
+func TestWhatAllCompareFailsAll(t *testing.T) {
+	client := etcdClient(t)
+	if _, err := client.Put(t.Context(), "zone", "1"); err != nil {
+		t.Fatal(err)
+	}
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	got := commitAll(t, c, release, []Change{change("?zone ?a =a ~rev/z"), change("?b ?zone =b ~rev/z")})
+	for i, a := range got {
+		if a.err != nil || a.Made {
+			t.Errorf("change %d: %+v, want it not made", i, a)
+		}
+	}
+	if v := values(t, client, ""); len(v) != 1 {
+		t.Errorf("etcd has %v, want only the zone", v)
+	}
+}
+
+// A change that fails its own compare fails alone.
+func TestAChangeThatFailsItsCompareFailsAlone(t *testing.T) {
+	client := etcdClient(t)
+	if _, err := client.Put(t.Context(), "taken", "1"); err != nil {
+		t.Fatal(err)
+	}
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	got := commitAll(t, c, release, []Change{change("?a =a"), change("?taken =b ~rev/b"), change("?c =c ~rev/c")})
+	for i, made := range []bool{true, false, true} {
+		if got[i].err != nil || got[i].Made != made {
+			t.Errorf("change %d: %+v, want made %v", i, got[i], made)
+		}
+	}
+	if got, want := values(t, client, ""), (map[string]string{"taken": "1", "a": "v", "c": "v", "rev/c": ""}); !maps.Equal(got, want) {
+		t.Errorf("etcd has %v, want %v: a shared key of nobody's change is not put", got, want)
+	}
+}
+
+// TestAfterARefusalEachIsMadeByItself: where changes are in each other's way, to make all
+// at once would be tried in vain each time.
+func TestAfterARefusalEachIsMadeByItself(t *testing.T) {
+	g := newGate(etcdClient(t))
+	close(g.open)
+	c, _ := queued(t, g)
+	for i := range 2 * wariness {
+		release := func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.flying = 0
+			c.launchLocked()
+		}
+		c.mu.Lock()
+		c.flying = 1000
+		c.mu.Unlock()
+		stale := Change{If: []Compare{{Key: "stale", Mod: 1}}, Then: []Write{{Key: "b"}}}
+		got := commitAll(t, c, release, []Change{change(fmt.Sprintf("?a%d =a%d", i, i)), stale})
+		if got[0].err != nil || !got[0].Made || got[1].err != nil || got[1].Made {
+			t.Fatalf("group %d: %+v, want only the first made", i, got)
+		}
+		want := 1
+		if i%(wariness+1) == 0 {
+			want = 2
+		}
+		if n := len(g.sent); n != want {
+			t.Errorf("group %d took %d transactions, want %d", i, n, want)
+		}
+		for range len(g.sent) {
+			<-g.sent
+		}
+	}
+}
+
+// TestMoreThanAFewAreUnderWayOnlyWhenEnoughWait: a transaction of few beside others is
+// better part of a larger one.
+func TestMoreThanAFewAreUnderWayOnlyWhenEnoughWait(t *testing.T) {
+	g := newGate(etcdClient(t))
+	c := New(g, 10*time.Second, isShared)
+	c.patience = time.Minute
+	var wg sync.WaitGroup
+	commit := func(key string) {
+		wg.Go(func() {
+			if o, err := c.Commit(t.Context(), change("="+key)); err != nil || !o.Made {
+				t.Errorf("%s: %+v, %v", key, o, err)
+			}
+		})
+	}
+	for i := range mostAtOnce {
+		commit(fmt.Sprintf("first%d", i))
+		<-g.sent
+	}
+	for i := range enough - 1 {
+		commit(fmt.Sprintf("few%d", i))
+	}
+	untilWaiting(t, c, enough-1)
+	c.mu.Lock()
+	if c.flying != mostAtOnce {
+		t.Errorf("%d are under way while few wait, want %d", c.flying, mostAtOnce)
+	}
+	c.mu.Unlock()
+	commit("enough")
+	<-g.sent
+	close(g.open)
+	wg.Wait()
+}
+
+func TestChangesOfOneKeyAreTriedInTheirOrder(t *testing.T) {
+	client := etcdClient(t)
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	put := func(v string) Change { return Change{Then: []Write{{Key: "k", Value: []byte(v)}}} }
+	changes := []Change{put("1"), change("=x"), put("2"), change("=y"), put("3")}
+	c.places = 1
+	got := commitAll(t, c, release, changes)
+	r := func(i int) int64 { return got[i].Revision }
+	if r(0) != r(1) || r(0) != r(3) || r(0) >= r(2) || r(2) >= r(4) {
+		t.Errorf("revisions %d %d %d %d %d, want 1, x and y together, then 2, then 3", r(0), r(1), r(2), r(3), r(4))
+	}
+	if v := values(t, client, "k")[""]; v != "3" {
+		t.Errorf("k is %s in the end, want 3", v)
+	}
+}
+
+// TestAChangeDoesNotOvertakeWhatItGetsInTheWayOf: the third could go with the first, but
+// the second came before it.
+func TestAChangeDoesNotOvertakeWhatItGetsInTheWayOf(t *testing.T) {
+	c := New(nil, time.Second, isShared)
+	first, second, third := pendingOf(change("=a")), pendingOf(change("=a =b")), pendingOf(change("=b"))
+	c.waiting = []*pending{first, second, third}
+	for i, want := range []*pending{first, second, third} {
+		if got, _ := c.takeLocked(); len(got) != 1 || got[0] != want {
+			t.Fatalf("group %d: %d changes", i, len(got))
+		}
+	}
+}
+
+func TestWhoGivesUpBeforeItsTurnHasChangedNothing(t *testing.T) {
+	client := etcdClient(t)
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, err := c.Commit(ctx, change("=gone"))
+		gone <- err
+	}()
+	untilWaiting(t, c, 1)
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+	got := commitAll(t, c, release, []Change{change("=a"), change("=b")})
+	if got[0].err != nil || got[1].err != nil {
+		t.Error(got)
+	}
+	if v := values(t, client, ""); len(v) != 2 {
+		t.Errorf("etcd has %v, want a and b", v)
+	}
+}
+
+func TestWhoGivesUpOnTheWayTakesNobodyAlong(t *testing.T) {
+	g := newGate(etcdClient(t))
+	c, release := queued(t, g)
+	ctx, cancel := context.WithCancel(t.Context())
+	gone, stays := make(chan error, 1), make(chan answer, 1)
+	go func() {
+		_, err := c.Commit(ctx, change("=gone"))
+		gone <- err
+	}()
+	untilWaiting(t, c, 1)
+	go func() {
+		o, err := c.Commit(t.Context(), change("=stays"))
+		stays <- answer{o, err}
+	}()
+	untilWaiting(t, c, 2)
+	release()
+	<-g.sent
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+	close(g.open)
+	if a := <-stays; a.err != nil || !a.Made {
+		t.Errorf("the other: %+v, want it made", a)
+	}
+}
+
+// TestSilenceGivesPlacesAway: a member of etcd that answers nothing must not hold up
+// those who could reach another.
+func TestSilenceGivesPlacesAway(t *testing.T) {
+	g := newGate(etcdClient(t))
+	c := New(g, 10*time.Second, isShared)
+	const n = 3 * mostFlying
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if o, err := c.Commit(t.Context(), change(fmt.Sprintf("=k%d =same", i))); err != nil || !o.Made {
+				t.Errorf("%+v, %v", o, err)
+			}
+		})
+	}
+	for range n { // they write the same key, so that each needs a place of its own
+		<-g.sent
+	}
+	close(g.open)
+	wg.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flying != 0 || len(c.waiting) != 0 {
+		t.Errorf("%d are under way and %d wait when all are through", c.flying, len(c.waiting))
+	}
+}
+
+func TestMembersOfARefusedGroupAreTriedOneByOne(t *testing.T) {
+	client := etcdClient(t)
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	bad := Change{Then: []Write{{Value: []byte("an empty key")}}}
+	got := commitAll(t, c, release, []Change{change("=a"), bad, change("=b")})
+	if got[0].err != nil || !got[0].Made || got[1].err == nil || got[2].err != nil || !got[2].Made {
+		t.Errorf("%+v, want all made but the second", got)
+	}
+}
+
+// TestNobodyKnowsMeansNoRetry: what may have been done is not done again.
+func TestNobodyKnowsMeansNoRetry(t *testing.T) {
+	client := etcdClient(t)
+	c, release := queued(t, lossy{clientv3.RetryKVClient(client)})
+	got := commitAll(t, c, release, []Change{change("=a"), change("=b")})
+	if got[0].err == nil || got[1].err == nil {
+		t.Errorf("%+v, want errors", got)
+	}
+	resp, err := client.Get(t.Context(), "a")
+	if err != nil || len(resp.Kvs) != 1 || resp.Kvs[0].Version != 1 {
+		t.Errorf("a was put %v times, %v; want once", resp.Kvs, err)
+	}
+}
+
+// lossy commits and loses the answer.
+type lossy struct{ pb.KVClient }
+
+func (l lossy) Txn(ctx context.Context, in *pb.TxnRequest, o ...grpc.CallOption) (*pb.TxnResponse, error) {
+	_, err := l.KVClient.Txn(ctx, in, o...)
+	return nil, errors.Join(errors.New("the connection broke"), err)
+}
+
+// TestTogetherIsAsOneAtATime: random changes that share commits give what the same
+// changes give one at a time, in the order of their revisions; when only one commit is
+// under way at a time, in the order in which they wait.
+func TestTogetherIsAsOneAtATime(t *testing.T) {
+	client := etcdClient(t)
+	trial := 0
+	rapid.Check(t, func(r *rapid.T) {
+		trial++
+		key := rapid.StringMatching(`[a-f]`)
+		shared := rapid.SampledFrom([]string{"rev/x", "rev/y"})
+		start := rapid.SliceOfDistinct(key, rapid.ID[string]).Draw(r, "there")
+		drafts := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) draft {
+			return draft{
+				keys:    rapid.SliceOfNDistinct(rapid.OneOf(key, shared), 0, 3, rapid.ID[string]).Draw(r, "compares"),
+				stale:   rapid.IntRange(0, 9).Draw(r, "stale") == 0,
+				from:    key.Draw(r, "from"),
+				to:      rapid.OneOf(rapid.Just(""), key).Draw(r, "to"),
+				puts:    rapid.SliceOfNDistinct(key, 0, 3, rapid.ID[string]).Draw(r, "puts"),
+				deletes: rapid.SliceOfNDistinct(key, 0, 2, rapid.ID[string]).Draw(r, "deletes"),
+				shared:  rapid.SliceOfNDistinct(shared, 0, 2, rapid.ID[string]).Draw(r, "shared"),
+			}
+		}), 2, 12).Draw(r, "changes")
+
+		zoned := rapid.SampledFrom([]string{"all", "all", "all, which has changed", "none"}).Draw(r, "compare the zone")
+		for i := range drafts {
+			drafts[i].zone = zoned
+		}
+		if zoned == "all, which has changed" && rapid.Bool().Draw(r, "but the last") {
+			drafts[len(drafts)-1].zone = "all"
+		}
+		places := rapid.SampledFrom([]int{1, mostFlying}).Draw(r, "places")
+
+		together, alone := world{t, client, fmt.Sprintf("%d/together/", trial)}, world{t, client, fmt.Sprintf("%d/alone/", trial)}
+		c, release := queued(t, clientv3.RetryKVClient(client))
+		c.shared, c.places = together.isShared, places
+		if rapid.Bool().Draw(r, "each by itself") {
+			c.caution = 1000
+		}
+		got := commitAll(t, c, release, together.changes(start, drafts))
+
+		order := make([]int, len(got))
+		for i := range order {
+			order[i] = i
+		}
+		if places > 1 {
+			// Where nothing was written the revision is that of the commit before.
+			idle := func(i int) int {
+				if got[i].Made && drafts[i].writes() {
+					return 0
+				}
+				return 1
+			}
+			slices.SortStableFunc(order, func(a, b int) int {
+				return cmp.Or(cmp.Compare(got[a].Revision, got[b].Revision), idle(a)-idle(b))
+			})
+		}
+		changes := alone.changes(start, drafts)
+		put := map[string]bool{}
+		for _, i := range order {
+			if got[i].err != nil {
+				r.Fatalf("change %d: %v", i, got[i].err)
+			}
+			if !got[i].Made && drafts[i].comparesShared() {
+				continue // a shared key is also put with changes that are not made
+			}
+			resp, err := changes[i].plain(client.Txn(t.Context())).Commit()
+			if err != nil {
+				r.Fatal(err)
+			}
+			if resp.Succeeded != got[i].Made {
+				r.Errorf("change %d %+v: %+v, one at a time made %v", i, drafts[i], got[i], resp.Succeeded)
+			}
+			for _, s := range drafts[i].shared {
+				put[s] = put[s] || resp.Succeeded
+			}
+		}
+		one, all := values(t, client, alone.prefix), values(t, client, together.prefix)
+		for _, s := range []string{"rev/x", "rev/y"} {
+			if _, there := all[s]; put[s] && !there {
+				r.Errorf("%s was not put with a change that was made", s)
+			}
+			delete(one, s)
+			delete(all, s)
+		}
+		if !maps.Equal(one, all) {
+			r.Errorf("together %v, one at a time %v, in the order %d", all, one, order)
+		}
+	})
+}
+
+// writes reports whether the change gives etcd a revision when it is made: one that only
+// deletes may find nothing to delete, so that those put a key of their own.
+func (d draft) writes() bool { return len(d.puts)+len(d.deletes)+len(d.shared) > 0 }
+
+func (d draft) comparesShared() bool {
+	return slices.ContainsFunc(d.keys, func(k string) bool { return isShared(k) })
+}
+
+// draft is a change before it is known where it is made.
+type draft struct {
+	keys, puts, deletes, shared []string
+	zone                        string
+	stale                       bool
+	from, to                    string
+}
+
+// world is a place in etcd.
+type world struct {
+	t      *testing.T
+	client *clientv3.Client
+	prefix string
+}
+
+func (w world) isShared(key string) bool { return isShared(key[min(len(w.prefix), len(key)):]) }
+
+// changes decides all drafts on the state in which only the keys in start are there.
+func (w world) changes(start []string, drafts []draft) []Change {
+	w.t.Helper()
+	mods := map[string]int64{}
+	resp, err := w.client.Put(w.t.Context(), w.prefix+"~", "the zone")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	zone := resp.Header.Revision
+	for _, k := range start {
+		if err == nil {
+			resp, err = w.client.Put(w.t.Context(), w.prefix+k, "at first")
+			mods[k] = resp.Header.Revision
+		}
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out := make([]Change, len(drafts))
+	for i, d := range drafts {
+		switch d.zone {
+		case "all":
+			out[i].If = append(out[i].If, Compare{Key: w.prefix + "~", Mod: zone})
+		case "all, which has changed":
+			out[i].If = append(out[i].If, Compare{Key: w.prefix + "~", Mod: zone - 1})
+		}
+		for _, k := range d.keys {
+			mod := mods[k]
+			if d.stale {
+				mod += 1 << 40 // which no change here will reach
+			}
+			out[i].If = append(out[i].If, Compare{Key: w.prefix + k, Mod: mod})
+		}
+		if d.from < d.to {
+			out[i].If = append(out[i].If, Compare{Key: w.prefix + d.from, End: w.prefix + d.to, Mod: resp.Header.Revision + 1})
+		}
+		for _, k := range d.puts {
+			out[i].Then = append(out[i].Then, Write{Key: w.prefix + k, Value: fmt.Appendf(nil, "by %d", i)})
+		}
+		for _, k := range d.deletes {
+			if !slices.Contains(d.puts, k) {
+				out[i].Then = append(out[i].Then, Write{Key: w.prefix + k, Delete: true})
+			}
+		}
+		for _, k := range d.shared {
+			out[i].Then = append(out[i].Then, Write{Key: w.prefix + k})
+		}
+		if len(d.deletes) > 0 {
+			out[i].Then = append(out[i].Then, Write{Key: fmt.Sprintf("%s~by/%d", w.prefix, i), Value: []byte("it was made")})
+		}
+	}
+	return out
+}
