@@ -39,8 +39,9 @@ e2e: ## three etcd, two coredns and two signpostd as real processes, and faults;
 	$(GO) test -count=1 -v -run 'TestProduction|TestClosedEtcd' ./test/...
 
 interop: PEERS ?= 500
-interop: ## the same answers as BIND, Knot and NSD on PEERS random zones, login at npm's oidc-provider, ddclient and inadyn (root installs them)
-	$(GO) test -count=1 -v -timeout 30m -run 'TestPeersSayTheSame' ./test/diff -args -peers $(PEERS)
+interop: SEED ?= 0
+interop: ## the same answers as BIND, Knot and NSD on PEERS random zones (of SEED, or new ones), login at npm's oidc-provider, ddclient and inadyn (root installs them)
+	$(GO) test -count=1 -v -timeout 30m -run 'TestPeersSayTheSame' ./test/diff -args -peers $(PEERS) -peers-seed $(SEED)
 	$(GO) test -count=1 -v -run 'TestPeopleLogInAtARealProvider' ./test/oidcprovider -args -interop
 	$(GO) test -count=1 -v -run 'TestDdclient|TestInadyn' -timeout 10m ./test/clients -args -interop
 

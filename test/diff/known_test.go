@@ -42,6 +42,12 @@ var differences = []difference{
 	{"glue-wildcard", []string{"BIND", fileServer}, func(c compared) bool {
 		return c.what == "glue" && subset(c.theirs.sAdd, c.ours.sAdd)
 	}},
+	// The same, of a wildcard below the cut, where nothing is ours.
+	{"glue-below", []string{"Knot", "NSD"}, func(c compared) bool {
+		return c.what == "glue" && subset(c.ours.sAdd, c.theirs.sAdd) && !slices.ContainsFunc(c.theirs.extra, func(rr dns.RR) bool {
+			return !slices.Contains(c.ours.sAdd, texts([]dns.RR{rr})[0]) && c.stored(rr.Header().Name)
+		})
+	}},
 	// NS at a wildcard delegates the names that it matches.
 	{"wildcard-ns", []string{"Knot", "NSD", fileServer}, func(c compared) bool { return c.wildNS && c.ours.delegates() }},
 	// DNAME at a wildcard redirects what is below the name "*".
@@ -53,6 +59,12 @@ var differences = []difference{
 	// A chain that never ends.
 	{"loop", []string{"BIND", fileServer}, func(c compared) bool {
 		return c.theirs.rcode == dns.RcodeServerFailure && c.ours.rcode == dns.RcodeSuccess && (c.loops() || c.stoppedAtDNAME())
+	}},
+	// A chain without end of DNAMEs that lead below each other: each server stops
+	// somewhere else.
+	{"chain", []string{"BIND", "Knot", "NSD"}, func(c compared) bool {
+		return c.aliases() == longestChain && c.ours.rcode == dns.RcodeSuccess &&
+			(subset(c.ours.sAnswer, c.theirs.sAnswer) || subset(c.theirs.sAnswer, c.ours.sAnswer))
 	}},
 	// Data below a DNAME, which an alias of the plugin reaches.
 	{"file-hidden", []string{fileServer}, func(c compared) bool { return c.belowDNAME && c.aliases() > 0 }},
@@ -70,6 +82,19 @@ var differences = []difference{
 	{"file-ent", []string{fileServer}, func(c compared) bool {
 		return c.ours.rcode == dns.RcodeSuccess && c.empty(c.last())
 	}},
+}
+
+// longestChain is how many links an answer of ours has at most.
+const longestChain = 17
+
+// stored reports whether a name has records of its own.
+func (c compared) stored(name string) bool {
+	for rr := range c.zone.Records() {
+		if model.NameOf(rr.Header().Name) == model.NameOf(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // empty reports whether a name exists only because of what is below it.
