@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,8 +33,12 @@ const (
 func (tx *Tx) AuditRecords(before string, since time.Time, limit int, match func(*model.AuditRecord) bool) (out []*model.AuditRecord, more string, err error) {
 	prefix := tx.s.keys.audits()
 	w := auditWindow{tx: tx, from: tx.s.keys.audit(firstAuditID(since)), to: prefixEnd(prefix), end: time.Now().Truncate(time.Millisecond), span: firstSpan}
+	key, place := splitAuditID(before)
 	if before != "" {
-		w.to, w.end = tx.s.keys.audit(before), auditTime(before)
+		w.to, w.end = tx.s.keys.audit(key), auditTime(before)
+		if place >= 0 {
+			w.to += "\x00" // some of it are older
+		}
 	}
 	for w.looked < auditLook {
 		kvs, last, err := w.next()
@@ -42,12 +47,14 @@ func (tx *Tx) AuditRecords(before string, since time.Time, limit int, match func
 		}
 		for i := len(kvs) - 1; i >= 0; i-- {
 			id := strings.TrimPrefix(string(kvs[i].Key), prefix)
-			rec, err := decodeAudit(id, kvs[i].Value, kvs[i].ModRevision)
-			if err != nil || !match(rec) {
-				continue
-			}
-			if out = append(out, rec); len(out) == limit {
-				return out, id, nil
+			records, _ := decodeAudits(id, kvs[i]) // what cannot be read is not shown
+			for _, rec := range slices.Backward(records) {
+				if id == key && rec.place >= place || rec.Time.UnixMilli() < since.UnixMilli() || !match(rec.AuditRecord) {
+					continue
+				}
+				if out = append(out, rec.AuditRecord); len(out) == limit {
+					return out, rec.ID, nil
+				}
 			}
 		}
 		if last {

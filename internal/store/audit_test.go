@@ -27,6 +27,29 @@ func putAudit(t *testing.T, s *Store, records ...model.AuditRecord) {
 	}
 }
 
+// putAuditTogether writes audit records as changes do that share a transaction: up to eight
+// in a key, which is that of the newest.
+func putAuditTogether(t *testing.T, s *Store, random *rand.Rand, records ...model.AuditRecord) {
+	t.Helper()
+	var ops []clientv3.Op
+	for i := int64(0); len(records) > 0; i++ {
+		some := records[:min(1+random.IntN(8), len(records))]
+		records = records[len(some):]
+		newest := slices.MaxFunc(some, func(a, b model.AuditRecord) int { return a.Time.Compare(b.Time) })
+		var value []byte
+		for i := range some {
+			value = append(value, encodeAudit(&some[i])...)
+		}
+		ops = append(ops, clientv3.OpPut(s.keys.audit(newAuditID(newest.Time, i)), string(value)))
+		if len(ops) == maxOps || len(records) == 0 {
+			if _, err := s.client.Txn(t.Context()).Then(ops...).Commit(); err != nil {
+				t.Fatal(err)
+			}
+			ops = nil
+		}
+	}
+}
+
 // However records lie in time, those of a list come once and in order, with as many
 // pages as it takes.
 func TestAuditIsReadWhereverItLiesInTime(t *testing.T) {
@@ -49,7 +72,9 @@ func TestAuditIsReadWhereverItLiesInTime(t *testing.T) {
 	})
 	add(1, func() time.Time { return time.UnixMilli(1) })
 	s := freshStore(t)
-	putAudit(t, s, records...)
+	putAuditTogether(t, s, random, records[:3000]...)
+	putAudit(t, s, records[3000:4000]...)
+	putAuditTogether(t, s, random, records[4000:]...)
 
 	list := func(since time.Time, limit int, match func(*model.AuditRecord) bool) (ids []string, pages int) {
 		t.Helper()

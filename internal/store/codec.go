@@ -221,22 +221,3 @@ func decodeImport(raw []byte) (*model.Import, error) {
 	}
 	return &model.Import{Generation: p.Generation, Principal: p.Principal, StartTime: fromSeconds(p.StartTime), Closed: p.Closed}, nil
 }
-
-func encodeAudit(a *model.AuditRecord) []byte {
-	return encode(&storepb.AuditRecord{
-		Schema: 1, TimeMs: a.Time.UnixMilli(), Principal: a.Principal, Source: a.Source, RequestId: a.RequestID,
-		Action: a.Action, Zone: string(a.Zone), Name: string(a.Name), Detail: a.Detail, Before: a.Before, After: a.After, Owner: a.Owner,
-	})
-}
-
-func decodeAudit(id string, raw []byte, rev int64) (*model.AuditRecord, error) {
-	var p storepb.AuditRecord
-	if err := decode("audit record", raw, &p); err != nil {
-		return nil, err
-	}
-	return &model.AuditRecord{
-		ID: id, Time: time.UnixMilli(p.TimeMs).UTC(), Revision: rev, Principal: p.Principal, Source: p.Source,
-		RequestID: p.RequestId, Action: p.Action, Zone: model.Name(p.Zone), Name: model.Name(p.Name),
-		Detail: p.Detail, Before: p.Before, After: p.After, Owner: p.Owner,
-	}, nil
-}

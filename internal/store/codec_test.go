@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/miekg/dns"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -147,8 +148,11 @@ func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
 			Source: "192.0.2.1", RequestID: "r", Action: "host.create", Zone: exampleOrg, Name: aName().Draw(t, "name"),
 			Detail: text.Draw(t, "detail"), Before: text.Draw(t, "before"), After: text.Draw(t, "after"),
 		}
-		gotAudit, err := decodeAudit("i", encodeAudit(a), rev)
-		same(t, a, gotAudit, err)
+		gotAudits, err := decodeAudits("i", &mvccpb.KeyValue{Value: encodeAudit(a), CreateRevision: rev, ModRevision: rev + 1})
+		if len(gotAudits) != 1 {
+			t.Fatalf("one audit record is read as %d", len(gotAudits))
+		}
+		same(t, a, gotAudits[0].AuditRecord, err)
 	})
 }
 
@@ -218,7 +222,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		decodeHostControl(raw, 1)
 		decodeToken(raw, 1)
-		decodeAudit("x", raw, 1)
+		decodeAudits("x", &mvccpb.KeyValue{Value: raw})
 	})
 }
 

@@ -40,7 +40,7 @@ func (tx *Tx) ops() (ops []group.Write, changed bool) {
 		ops = append(ops, group.Write{Key: tx.s.keys.revAll(), Value: []byte(newMark())})
 	}
 	for i := range tx.audits {
-		ops = append(ops, group.Write{Key: tx.s.keys.audit(newAuditID(tx.audits[i].Time, tx.rev)), Value: encodeAudit(&tx.audits[i])})
+		ops = append(ops, group.Write{Key: tx.s.keys.audit(newAuditID(tx.audits[i].Time, tx.rev)), Value: encodeAudit(&tx.audits[i]), Joins: true})
 	}
 	return ops, true
 }

@@ -170,12 +170,16 @@ func (f *newsFollower) add(e *clientv3.Event) {
 		}
 		return
 	}
-	rec, err := decodeAudit(id, e.Kv.Value, rev)
+	if e.Kv.Version > 1 {
+		return // it lost some records, and has none that is new
+	}
+	records, err := decodeAudits(id, e.Kv)
 	if err != nil {
 		f.s.log.Warn("an audit record cannot be read", "id", id, "revision", rev, "error", err)
-		return
 	}
-	n.Records = append(n.Records, rec)
+	for _, r := range records {
+		n.Records = append(n.Records, r.AuditRecord)
+	}
 }
 
 // deliver gives all that every watch has come to, and if tell, how far that is.

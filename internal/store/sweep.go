@@ -144,6 +144,10 @@ func (s *Store) removeKeys(ctx context.Context, keys []string) error {
 	for i, k := range keys {
 		ops[i] = clientv3.OpDelete(k)
 	}
+	return s.sweepWith(ctx, ops)
+}
+
+func (s *Store) sweepWith(ctx context.Context, ops []clientv3.Op) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*callTimeout)
 	defer cancel()
 	_, err := s.client.Txn(ctx).Then(ops...).Commit()

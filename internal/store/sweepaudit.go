@@ -62,8 +62,11 @@ func (s *Store) sweepAudit(ctx context.Context, now time.Time) (int, error) {
 		return 0, err
 	}
 	removed, err := s.trimAudit(ctx, s.keys.audit(firstAuditID(now.Add(-s.kept.age))), s.kept.octets)
+	if err == nil && removed > 0 {
+		count, err = s.countAudit(ctx)
+	}
 	if err == nil {
-		s.audited.Store(&auditMark{now, count - int64(removed)})
+		s.audited.Store(&auditMark{now, count})
 	}
 	return removed, err
 }
@@ -78,28 +81,36 @@ func (s *Store) countAudit(ctx context.Context) (int64, error) {
 	return resp.Count, nil
 }
 
-// trimAudit removes records with keys before oldest, those past a ring, and as many
+// trimAudit removes records with keys before oldest, those past a ring, and as many keys
 // of the oldest as make keys and values more than most octets.
 func (s *Store) trimAudit(ctx context.Context, oldest string, most int) (int, error) {
 	c := auditCount{hosts: map[uint64]uint32{}, seed: maphash.MakeSeed()}
-	if err := s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (bool, bool) {
+	if err := s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (auditCut, bool) {
 		c.count(kv)
-		return false, true
+		return auditCut{}, true
 	}); err != nil {
 		return 0, err
 	}
 	removed := 0
-	remove := func(kv *mvccpb.KeyValue) (bool, bool) {
+	remove := func(kv *mvccpb.KeyValue) (auditCut, bool) {
 		c.size -= auditSize(kv)
-		removed++
-		return true, true
+		removed += len(auditsOf(kv))
+		return auditCut{all: true}, true
 	}
 	if c.excess > 0 || c.first < oldest {
-		if err := s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (bool, bool) {
-			if past := c.pastRing(kv); string(kv.Key) != c.newest && (past || string(kv.Key) < oldest) {
+		if err := s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (auditCut, bool) {
+			some, all := c.pastRing(kv)
+			switch {
+			case string(kv.Key) == c.newest:
+			case all || string(kv.Key) < oldest:
 				return remove(kv)
+			case len(some) > 0:
+				rest := withoutAudits(kv, some)
+				c.size -= len(kv.Value) - len(rest)
+				removed += len(some)
+				return auditCut{rest: rest}, true
 			}
-			return false, c.excess > 0 || string(kv.Key) < oldest
+			return auditCut{}, c.excess > 0 || string(kv.Key) < oldest
 		}); err != nil {
 			return 0, err
 		}
@@ -107,23 +118,29 @@ func (s *Store) trimAudit(ctx context.Context, oldest string, most int) (int, er
 	if c.size <= most {
 		return removed, nil
 	}
-	return removed, s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (bool, bool) {
+	return removed, s.walkAudit(ctx, func(kv *mvccpb.KeyValue) (auditCut, bool) {
 		if c.size <= most || string(kv.Key) == c.newest {
-			return false, false
+			return auditCut{}, false
 		}
 		return remove(kv)
 	})
 }
 
-// walkAudit looks at each record, the oldest first, and removes those that see says
-// go, as long as it says on.
-func (s *Store) walkAudit(ctx context.Context, see func(*mvccpb.KeyValue) (gone, on bool)) error {
-	var cut []string
+// auditCut is what becomes of a key: nothing, it goes, or it keeps some of its records.
+type auditCut struct {
+	all  bool
+	rest []byte
+}
+
+// walkAudit looks at each key, the oldest first, and cuts it as see says, as long as it
+// says on.
+func (s *Store) walkAudit(ctx context.Context, see func(*mvccpb.KeyValue) (cut auditCut, on bool)) error {
+	var cut []clientv3.Op
 	flush := func() error {
 		if len(cut) == 0 {
 			return nil
 		}
-		err := s.removeKeys(ctx, cut)
+		err := s.sweepWith(ctx, cut)
 		cut = cut[:0]
 		return err
 	}
@@ -134,9 +151,13 @@ func (s *Store) walkAudit(ctx context.Context, see func(*mvccpb.KeyValue) (gone,
 		}
 		on = len(kvs) == auditSweepPage
 		for _, kv := range kvs {
-			gone, more := see(kv)
-			if gone {
-				cut = append(cut, string(kv.Key))
+			c, more := see(kv)
+			switch {
+			case c.all:
+				cut = append(cut, clientv3.OpDelete(string(kv.Key)))
+			case c.rest != nil: // if it is as it was: another sweeper may have taken it away
+				cut = append(cut, clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(string(kv.Key)), "=", kv.ModRevision)},
+					[]clientv3.Op{clientv3.OpPut(string(kv.Key), string(c.rest))}, nil))
 			}
 			if len(cut) == chunk {
 				if err := flush(); err != nil {
@@ -180,30 +201,45 @@ func (c *auditCount) count(kv *mvccpb.KeyValue) {
 	}
 	c.newest = string(kv.Key)
 	c.size += auditSize(kv)
-	if ring, ok := c.ring(kv); ok {
-		if c.hosts[ring]++; c.hosts[ring] > auditRing {
-			c.excess++
+	for _, rec := range auditsOf(kv) {
+		if ring, ok := c.ring(rec); ok {
+			if c.hosts[ring]++; c.hosts[ring] > auditRing {
+				c.excess++
+			}
 		}
 	}
 }
 
-// pastRing says whether the next newer record is older than the newest of its ring.
-func (c *auditCount) pastRing(kv *mvccpb.KeyValue) bool {
-	ring, ok := c.ring(kv)
-	if !ok || c.hosts[ring] <= auditRing {
-		return false
+// pastRing is the places of the records of the next newer key that are older than the
+// newest of their rings, and whether that is all of them.
+func (c *auditCount) pastRing(kv *mvccpb.KeyValue) (some map[int]bool, all bool) {
+	records := auditsOf(kv)
+	for _, rec := range records {
+		ring, ok := c.ring(rec)
+		if !ok || c.hosts[ring] <= auditRing {
+			continue
+		}
+		c.hosts[ring]--
+		c.excess--
+		if some == nil {
+			some = map[int]bool{}
+		}
+		some[rec.place] = true
 	}
-	c.hosts[ring]--
-	c.excess--
-	return true
+	return some, len(some) > 0 && len(some) == len(records)
 }
 
-func (c *auditCount) ring(kv *mvccpb.KeyValue) (uint64, bool) {
-	rec, err := decodeAudit("", kv.Value, kv.ModRevision)
-	if err != nil || !ringed[rec.Action] {
+func (c *auditCount) ring(rec auditEntry) (uint64, bool) {
+	if !ringed[rec.Action] {
 		return 0, false
 	}
 	return maphash.String(c.seed, rec.Action+" "+string(rec.Zone)+" "+string(rec.Name)), true
 }
 
 func auditSize(kv *mvccpb.KeyValue) int { return len(kv.Key) + len(kv.Value) }
+
+// auditsOf is the records of a key that can be read.
+func auditsOf(kv *mvccpb.KeyValue) []auditEntry {
+	records, _ := decodeAudits("", kv)
+	return records
+}

@@ -78,7 +78,7 @@ func (tx *Tx) Audit(a model.AuditRecord) { tx.audits = append(tx.audits, a) }
 func newAuditID(at time.Time, rev int64) string {
 	var b [4]byte
 	rand.Read(b[:])
-	id := make([]byte, 0, auditTimeLen+1+11+1+8)
+	id := make([]byte, 0, auditKeyLen)
 	id = append(appendPadded(id, at.UnixMilli(), 10, auditTimeLen), '-')
 	id = append(appendPadded(id, rev, 16, 11), '-')
 	return string(hex.AppendEncode(id, b[:]))
@@ -101,9 +101,12 @@ func firstAuditID(at time.Time) string {
 	return string(appendPadded(nil, ms, 10, auditTimeLen)) + "-00000000000-00000000"
 }
 
-const auditTimeLen = 13
+const (
+	auditTimeLen = 13
+	auditKeyLen  = auditTimeLen + 1 + 11 + 1 + 8
+)
 
-var auditID = regexp.MustCompile(`^[0-9]{13}-[0-9a-f]{11}-[0-9a-f]{8}$`)
+var auditID = regexp.MustCompile(`^[0-9]{13}-[0-9a-f]{11}-[0-9a-f]{8}(-[0-9a-f]{2})?$`)
 
 // IsAuditID reports whether an audit record could have this id.
 func IsAuditID(id string) bool { return auditID.MatchString(id) }

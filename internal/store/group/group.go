@@ -21,7 +21,7 @@ const (
 	// mostFlying is how many transactions are under way at most, and mostAtOnce before
 	// changes are made to share: further ones go when enough changes wait for them to be
 	// worth it.
-	mostFlying = 4
+	mostFlying = 3
 	mostAtOnce = 2
 	// patience is when a transaction that is not answered no longer counts as one of
 	// them: a member of etcd that has fallen silent must not stop those who could reach
@@ -55,6 +55,9 @@ type Write struct {
 	Key    string
 	Value  []byte
 	Delete bool
+	// Joins says that the value may be put after those of others that join, under the
+	// greatest of their keys. Nobody compares or writes such a key.
+	Joins bool
 }
 
 // Outcome says what became of a change.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -170,6 +171,30 @@ func TestWhatAllCompareFailsAll(t *testing.T) {
 	}
 	if v := values(t, client, ""); len(v) != 1 {
 		t.Errorf("etcd has %v, want only the zone", v)
+	}
+}
+
+// What joins is one put, under the greatest key, in the order of the changes.
+func TestWhatJoinsIsPutAsOne(t *testing.T) {
+	client := etcdClient(t)
+	c, release := queued(t, clientv3.RetryKVClient(client))
+	noting := func(key string, notes ...string) Change {
+		ch := change("=" + key)
+		for i, n := range notes {
+			ch.Then = append(ch.Then, Write{Key: fmt.Sprintf("note/%d%d", 9-len(key), i), Value: []byte(n), Joins: true})
+		}
+		return ch
+	}
+	for i, a := range commitAll(t, c, release, []Change{noting("a", "1", "2"), noting("bb", "3"), change("=c"), noting("ddd", "4")}) {
+		if a.err != nil || !a.Made {
+			t.Errorf("change %d: %+v", i, a)
+		}
+	}
+	if got, want := values(t, client, ""), (map[string]string{"a": "v", "bb": "v", "c": "v", "ddd": "v", "note/81": "1234"}); !maps.Equal(got, want) {
+		t.Errorf("etcd has %v, want %v", got, want)
+	}
+	if joins := noting("a", "1"); len(joins.footprint(isShared).written) != 1 {
+		t.Error("what joins keeps changes apart")
 	}
 }
 
@@ -415,6 +440,7 @@ func TestTogetherIsAsOneAtATime(t *testing.T) {
 				puts:    rapid.SliceOfNDistinct(key, 0, 3, rapid.ID[string]).Draw(r, "puts"),
 				deletes: rapid.SliceOfNDistinct(key, 0, 2, rapid.ID[string]).Draw(r, "deletes"),
 				shared:  rapid.SliceOfNDistinct(shared, 0, 2, rapid.ID[string]).Draw(r, "shared"),
+				note:    rapid.Bool().Draw(r, "note"),
 			}
 		}), 2, 12).Draw(r, "changes")
 
@@ -472,6 +498,9 @@ func TestTogetherIsAsOneAtATime(t *testing.T) {
 			}
 		}
 		one, all := values(t, client, alone.prefix), values(t, client, together.prefix)
+		if of, made := notes(one), notes(all); !slices.Equal(of, made) {
+			r.Errorf("the notes of %v were put, one at a time of %v", made, of)
+		}
 		for _, s := range []string{"rev/x", "rev/y"} {
 			if _, there := all[s]; put[s] && !there {
 				r.Errorf("%s was not put with a change that was made", s)
@@ -485,9 +514,23 @@ func TestTogetherIsAsOneAtATime(t *testing.T) {
 	})
 }
 
+// notes takes what joins out of values, and says whose it is.
+func notes(values map[string]string) (of []string) {
+	for key, value := range values {
+		if strings.HasPrefix(key, "~note/") {
+			of = append(of, strings.Split(strings.TrimSuffix(value, ";"), ";")...)
+			delete(values, key)
+		}
+	}
+	slices.Sort(of)
+	return of
+}
+
 // writes reports whether the change gives etcd a revision when it is made: one that only
 // deletes may find nothing to delete, so that those put a key of their own.
-func (d draft) writes() bool { return len(d.puts)+len(d.deletes)+len(d.shared) > 0 }
+func (d draft) writes() bool {
+	return d.note || len(d.puts)+len(d.deletes)+len(d.shared) > 0
+}
 
 func (d draft) comparesShared() bool {
 	return slices.ContainsFunc(d.keys, func(k string) bool { return isShared(k) })
@@ -497,7 +540,7 @@ func (d draft) comparesShared() bool {
 type draft struct {
 	keys, puts, deletes, shared []string
 	zone                        string
-	stale                       bool
+	stale, note                 bool
 	from, to                    string
 }
 
@@ -556,6 +599,9 @@ func (w world) changes(start []string, drafts []draft) []Change {
 		}
 		for _, k := range d.shared {
 			out[i].Then = append(out[i].Then, Write{Key: w.prefix + k})
+		}
+		if d.note {
+			out[i].Then = append(out[i].Then, Write{Key: fmt.Sprintf("%s~note/%02d", w.prefix, i), Value: fmt.Appendf(nil, "%d;", i), Joins: true})
 		}
 		if len(d.deletes) > 0 {
 			out[i].Then = append(out[i].Then, Write{Key: fmt.Sprintf("%s~by/%d", w.prefix, i), Value: []byte("it was made")})

@@ -12,6 +12,7 @@ import (
 func appendFlat(b []byte, members []*pending, together map[string][]byte) (request []byte, ok bool) {
 	first := members[0].If
 	compares, writes := 0, len(together)
+	var joined joint
 	for i, p := range members {
 		for _, c := range p.If {
 			if i == 0 || !slices.Contains(first, c) {
@@ -22,13 +23,45 @@ func appendFlat(b []byte, members []*pending, together map[string][]byte) (reque
 	}
 	for _, p := range members {
 		for _, w := range p.Then {
+			if w.Joins {
+				joined.take(w)
+				continue
+			}
 			if _, elsewhere := together[w.Key]; !elsewhere {
 				b = appendWrite(b, w)
 				writes++
 			}
 		}
 	}
+	if joined.key != "" {
+		b = joined.append(b, members)
+		writes++
+	}
 	return appendTogether(b, together), max(compares, writes) <= maxOps
+}
+
+// joint is the one put of the writes that join.
+type joint struct {
+	key  string // the greatest
+	size int    // of the values
+}
+
+func (j *joint) take(w Write) {
+	j.key = max(j.key, w.Key)
+	j.size += len(w.Value)
+}
+
+func (j *joint) append(b []byte, members []*pending) []byte {
+	b = appendOp(b, opPut, lenOfText(writeKey, j.key)+protowire.SizeTag(putValue)+protowire.SizeBytes(j.size))
+	b = appendHead(appendText(b, writeKey, j.key), putValue, j.size)
+	for _, p := range members {
+		for _, w := range p.Then {
+			if w.Joins {
+				b = append(b, w.Value...)
+			}
+		}
+	}
+	return b
 }
 
 // appendNested appends changes as one etcdserverpb.TxnRequest that makes each by itself,

@@ -10,9 +10,11 @@ const (
 	// nested one together with the outer.
 	maxOps     = 128
 	maxMembers = 64
+	// maxJoined is how many values are put as one.
+	maxJoined = 256
 	// enough is how many share the cost of a transaction well. More are worth less than
 	// that all are made at once, which takes the operations of all.
-	enough = 32
+	enough = 40
 	// maxSize leaves room for the frame in etcd's 1.5 MiB.
 	maxSize = 1 << 20
 	// maxDeletes is below the least number of names whose loss in one revision makes a
@@ -29,6 +31,7 @@ type footprint struct {
 	shared   []int // of Then: puts of shared keys
 	ranges   []span
 	alone    bool // it shares with nobody
+	joins    int  // puts that join those of others
 	ops      int
 	size     int
 	deletes  int
@@ -60,6 +63,8 @@ func (c *Change) footprint(shared func(key string) bool) footprint {
 		w := &c.Then[i]
 		f.size += len(w.Key) + len(w.Value) + frame
 		switch {
+		case w.Joins:
+			f.joins++
 		case !w.Delete && shared(w.Key):
 			f.shared = append(f.shared, i)
 		case w.Delete:
@@ -81,6 +86,7 @@ type window struct {
 	sharedBy map[string]int // how many members put a shared key
 	ranges   bool           // a member compares a range
 	alone    bool
+	joins    int
 	ops      int // of the largest member
 	size     int
 	deletes  int
@@ -113,6 +119,7 @@ func (w *window) add(p *pending) {
 	}
 	w.ranges = w.ranges || len(p.ranges) > 0
 	w.alone = w.alone || p.footprint.alone
+	w.joins += p.joins
 	w.ops = max(w.ops, p.ops)
 	w.size += p.size
 	w.deletes += p.deletes
@@ -139,7 +146,7 @@ func (w *window) together() map[string][]byte {
 // full reports whether changes of the size of those in the window had better go without
 // another.
 func (w *window) full() bool {
-	ops := max(len(w.compared), len(w.written)+len(w.shared))
+	ops := max(len(w.compared), len(w.written)+len(w.shared)+min(w.joins, 1))
 	return len(w.members) == maxMembers || len(w.members) >= enough && ops+w.ops > maxOps
 }
 
@@ -157,7 +164,7 @@ func (w *window) fits(p *pending) bool {
 		}
 	}
 	return n <= maxMembers && n+len(w.sharedBy)+more+max(w.ops, p.ops) <= maxOps &&
-		w.size+p.size <= maxSize && w.deletes+p.deletes <= maxDeletes && w.apart(p)
+		w.size+p.size <= maxSize && w.deletes+p.deletes <= maxDeletes && w.joins+p.joins <= maxJoined && w.apart(p)
 }
 
 // apart reports whether a change and those in the window can be made in one

@@ -2592,7 +2592,8 @@ func (x *Sealed) GetBox() []byte {
 	return nil
 }
 
-// AuditRecord is the value of v1/audit/<id>; its revision is the key's.
+// AuditRecord is a record in the value of v1/audit/<id>, or that value itself, as it was
+// once written; its revision is that in which the key was made.
 type AuditRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
@@ -2725,6 +2726,53 @@ func (x *AuditRecord) GetOwner() string {
 	return ""
 }
 
+// AuditRecords is the value of v1/audit/<id>: the records of changes that shared a
+// transaction. One after another, two such values are one. An empty record is one that is
+// no longer kept.
+type AuditRecords struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       []*AuditRecord         `protobuf:"bytes,16,rep,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditRecords) Reset() {
+	*x = AuditRecords{}
+	mi := &file_store_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditRecords) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditRecords) ProtoMessage() {}
+
+func (x *AuditRecords) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditRecords.ProtoReflect.Descriptor instead.
+func (*AuditRecords) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *AuditRecords) GetRecords() []*AuditRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
 // Import is the value of v1/ctl/import/<zone>, leased: the claim of an import on a
 // zone.
 type Import struct {
@@ -2740,7 +2788,7 @@ type Import struct {
 
 func (x *Import) Reset() {
 	*x = Import{}
-	mi := &file_store_proto_msgTypes[31]
+	mi := &file_store_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2752,7 +2800,7 @@ func (x *Import) String() string {
 func (*Import) ProtoMessage() {}
 
 func (x *Import) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[31]
+	mi := &file_store_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2765,7 +2813,7 @@ func (x *Import) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Import.ProtoReflect.Descriptor instead.
 func (*Import) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{31}
+	return file_store_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Import) GetSchema() uint32 {
@@ -2816,7 +2864,7 @@ type ImportProgress struct {
 
 func (x *ImportProgress) Reset() {
 	*x = ImportProgress{}
-	mi := &file_store_proto_msgTypes[32]
+	mi := &file_store_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +2876,7 @@ func (x *ImportProgress) String() string {
 func (*ImportProgress) ProtoMessage() {}
 
 func (x *ImportProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[32]
+	mi := &file_store_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +2889,7 @@ func (x *ImportProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportProgress.ProtoReflect.Descriptor instead.
 func (*ImportProgress) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{32}
+	return file_store_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ImportProgress) GetSchema() uint32 {
@@ -3149,7 +3197,9 @@ const file_store_proto_rawDesc = "" +
 	"\x06before\x18\t \x01(\tR\x06before\x12\x14\n" +
 	"\x05after\x18\n" +
 	" \x01(\tR\x05after\x12\x14\n" +
-	"\x05owner\x18\v \x01(\tR\x05owner\"\x95\x01\n" +
+	"\x05owner\x18\v \x01(\tR\x05owner\"H\n" +
+	"\fAuditRecords\x128\n" +
+	"\arecords\x18\x10 \x03(\v2\x1e.signpost.store.v1.AuditRecordR\arecords\"\x95\x01\n" +
 	"\x06Import\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
 	"\n" +
@@ -3177,7 +3227,7 @@ func file_store_proto_rawDescGZIP() []byte {
 	return file_store_proto_rawDescData
 }
 
-var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_store_proto_goTypes = []any{
 	(*RRset)(nil),          // 0: signpost.store.v1.RRset
 	(*Zone)(nil),           // 1: signpost.store.v1.Zone
@@ -3210,8 +3260,9 @@ var file_store_proto_goTypes = []any{
 	(*Request)(nil),        // 28: signpost.store.v1.Request
 	(*Sealed)(nil),         // 29: signpost.store.v1.Sealed
 	(*AuditRecord)(nil),    // 30: signpost.store.v1.AuditRecord
-	(*Import)(nil),         // 31: signpost.store.v1.Import
-	(*ImportProgress)(nil), // 32: signpost.store.v1.ImportProgress
+	(*AuditRecords)(nil),   // 31: signpost.store.v1.AuditRecords
+	(*Import)(nil),         // 32: signpost.store.v1.Import
+	(*ImportProgress)(nil), // 33: signpost.store.v1.ImportProgress
 }
 var file_store_proto_depIdxs = []int32{
 	2,  // 0: signpost.store.v1.Zone.soa:type_name -> signpost.store.v1.Soa
@@ -3229,11 +3280,12 @@ var file_store_proto_depIdxs = []int32{
 	20, // 12: signpost.store.v1.ZonePolicy.formers:type_name -> signpost.store.v1.Former
 	17, // 13: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
 	29, // 14: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	30, // 15: signpost.store.v1.AuditRecords.records:type_name -> signpost.store.v1.AuditRecord
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_store_proto_init() }
@@ -3247,7 +3299,7 @@ func file_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_proto_rawDesc), len(file_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
