@@ -40,7 +40,7 @@ import (
 //	v1/live/checker/<site>                storepb.CheckerLife, leased
 //	v1/live/word/<lease, hex>             empty, leased
 //	v1/beat/<zone>/<name>/<endpoint>      storepb.Beat, leased
-//	v1/audit/<id>                         storepb.AuditRecord
+//	v1/audit/<id>                         storepb.AuditRecords
 //
 // dns/held is in snapshots only. Keys of what is said of endpoints are in judgedkeys.go.
 //
