@@ -30,6 +30,7 @@ const (
 	corednsLib  = "github.com/coredns/coredns"
 	netHTTP     = "net/http"
 	dnsLib      = "github.com/miekg/dns"
+	pebbleLib   = "github.com/letsencrypt/pebble/v2"
 	controlRoom = "signpost/controlapi"
 	storeRoom   = "signpost/internal/store"
 	accessRoom  = "signpost/internal/access"
@@ -51,6 +52,10 @@ var arrows = []arrow{
 		reason: "whether a target is up is found out by looking at it, not in what is written about it; and a client of gRPC would try again on its own"},
 	{from: "signpost/internal/health", never: []string{netHTTP}, except: []string{"signpost/internal/health/probe"},
 		reason: "only an attempt speaks to a target; what is made of it must not be able to"},
+	{from: "signpost/internal/acme", never: []string{etcdClient, etcdServer, grpcLib, corednsLib, storeRoom, controlRoom, accessRoom, "signpost/plugin"},
+		reason: "an authority is asked on behalf of whoever is allowed to; what is kept of it, and how a challenge gets into DNS, is its caller's"},
+	{from: "signpost/internal/acme", never: []string{pebbleLib}, except: []string{"signpost/internal/acme/pebbletest"},
+		reason: "an authority for tests signs for anybody"},
 	{from: "signpost/internal/automation", never: []string{controlRoom, corednsLib, etcdServer},
 		reason: "what is done of itself is nobody's call: it has no way in, and judges no credential"},
 	{from: "signpost/internal/monitor", never: []string{controlRoom, accessRoom, corednsLib, etcdServer, "signpost/plugin"},
@@ -67,7 +72,7 @@ var arrows = []arrow{
 		reason: "a limit is arithmetic on addresses and times that come in through the door"},
 	{from: "signpost/controlapi", never: []string{corednsLib, etcdServer},
 		reason: "the control service must not need a name server's code"},
-	{from: "signpost/cmd/signpostd", never: []string{etcdServer, corednsLib},
+	{from: "signpost/cmd/signpostd", never: []string{etcdServer, corednsLib, pebbleLib},
 		reason: "production uses a real etcd cluster, not one inside the control service"},
 	{from: "signpost/cmd/coredns", never: []string{etcdServer, controlRoom},
 		reason: "the name server is small and holds no keys"},

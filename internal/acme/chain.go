@@ -1,0 +1,103 @@
+package acme
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"time"
+
+	acmez "github.com/mholt/acmez/v3/acme"
+
+	"signpost/internal/model"
+)
+
+const (
+	mostChain = 64 << 10 // octets of a chain in PEM
+	mostLinks = 10       // certificates of a chain
+)
+
+// readChain reads what the authority issued, and sees that it is what was asked for: the
+// request's key, and every name of it. Other names are the authority's business.
+func readChain(text []byte, req *x509.CertificateRequest, names []string) (Issued, error) {
+	leaf, chain, err := parseChain(text)
+	if err != nil {
+		return Issued{}, err
+	}
+	if key, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(req.PublicKey) {
+		return Issued{}, errors.New("the certificate is for another key")
+	}
+	for _, n := range names {
+		if leaf.VerifyHostname(n) != nil {
+			return Issued{}, errors.New("the certificate is not for " + n)
+		}
+	}
+	return Issued{Chain: chain, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, CertID: certID(leaf)}, nil
+}
+
+// parseChain reads a chain in PEM, and writes it anew without anything else that was there.
+func parseChain(text []byte) (leaf *x509.Certificate, chain []byte, err error) {
+	if len(text) > mostChain {
+		return nil, nil, errors.New("the chain is longer than 64 KiB")
+	}
+	var out bytes.Buffer
+	links := 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || block.Type != "CERTIFICATE" {
+			return nil, nil, errors.New("the chain has something in it that is no certificate")
+		}
+		if links++; links > mostLinks {
+			return nil, nil, errors.New("the chain has more than 10 certificates")
+		}
+		if leaf == nil {
+			leaf = cert
+		}
+		if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}); err != nil {
+			return nil, nil, err
+		}
+	}
+	if leaf == nil {
+		return nil, nil, errors.New("the chain has no certificate")
+	}
+	return leaf, out.Bytes(), nil
+}
+
+func certID(leaf *x509.Certificate) string {
+	if len(leaf.AuthorityKeyId) == 0 {
+		return ""
+	}
+	id, err := acmez.ARIUniqueIdentifier(leaf)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// Renewal asks when the authority would have a certificate renewed (RFC 9773), known by
+// its chain in PEM. Zero times: the authority does not say such things. Nothing in the
+// question needs the account; it is there for authorities that will want it. Errors are of
+// kind Invalid for a chain that cannot be read, the context's, or a *Failure.
+func (a *Authority) Renewal(ctx context.Context, _ Account, chain []byte) (from, to time.Time, err error) {
+	const op = "ask when to renew"
+	leaf, _, err := parseChain(chain)
+	if err != nil {
+		return from, to, model.E(model.Invalid, op, "").Because(err.Error())
+	}
+	if certID(leaf) == "" {
+		return from, to, nil
+	}
+	s := a.session()
+	within, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	info, err := s.client.GetRenewalInfo(within, leaf)
+	switch {
+	case errors.Is(err, acmez.ErrUnsupported):
+		return from, to, nil
+	case err != nil:
+		return from, to, s.failed(ctx, op, err)
+	}
+	return info.SuggestedWindow.Start, info.SuggestedWindow.End, nil
+}

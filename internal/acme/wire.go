@@ -1,0 +1,105 @@
+package acme
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	mostAnswer = 1 << 20              // octets of one answer that are read
+	mostWait   = 366 * 24 * time.Hour // of a time to wait that is believed
+	mostPoll   = 30 * time.Second     // between two looks, whatever the authority says
+)
+
+// wire carries a session's requests. It keeps what the library drops, when to come back
+// after an error, and lets no answer be endless, no poll a loop without a pause, and no
+// authority send us to a URL without TLS.
+type wire struct {
+	next  http.RoundTripper
+	now   func() time.Time
+	plain bool // the directory itself is without TLS
+
+	mu     sync.Mutex
+	status int       // of the last answer, if it was an error
+	until  time.Time // that it named
+}
+
+// RoundTrip makes one request.
+func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" && !w.plain {
+		return nil, errors.New("the authority names a URL without https")
+	}
+	resp, err := w.next.RoundTrip(req)
+	if err != nil {
+		w.keep(0, time.Time{})
+		return nil, err
+	}
+	at := w.retryAfter(resp.Header.Get("Retry-After"))
+	if resp.StatusCode >= 400 {
+		w.keep(resp.StatusCode, at)
+	} else {
+		w.keep(0, time.Time{})
+	}
+	// The library waits as long as it is told, and fails when it cannot read the header.
+	switch wait := at.Sub(w.now()); {
+	case at.IsZero() || wait < pollTime:
+		resp.Header.Del("Retry-After")
+	default:
+		resp.Header.Set("Retry-After", strconv.Itoa(int(min(wait, mostPoll).Seconds()+0.999)))
+	}
+	resp.Body = &bounded{ReadCloser: resp.Body, left: mostAnswer}
+	return resp, nil
+}
+
+func (w *wire) keep(status int, until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status, w.until = status, until
+}
+
+// last is the status of the last answer, if it was an error, else 0, and the time that it
+// named.
+func (w *wire) last() (int, time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status, w.until
+}
+
+// retryAfter reads the header (RFC 9110 section 10.2.3); zero: there is none that can be
+// read.
+func (w *wire) retryAfter(text string) time.Time {
+	now := w.now()
+	latest := now.Add(mostWait)
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return earlier(now.Add(time.Duration(n)*time.Second), latest)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return earlier(at, latest)
+	}
+	return time.Time{}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+type bounded struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errors.New("the answer is longer than 1 MiB")
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
