@@ -26,19 +26,20 @@ import (
 
 // Bounds of what is done with an authority.
 const (
-	orderTime   = 5 * time.Minute        // all of an order, as long as the caller lets it take
+	orderTime   = 5 * time.Minute        // all of an order
 	requestTime = 30 * time.Second       // one request and its answer
+	renewalTime = 10 * time.Second       // asking when to renew
 	cleanUpTime = 30 * time.Second       // taking the challenges away, also after a cancelled order
 	pollTime    = 250 * time.Millisecond // between two looks, where the authority names no time
 )
 
 // Config says which authority is asked, and as whom.
 type Config struct {
-	Directory string         // the URL of the directory; https, or http on this machine
-	Roots     *x509.CertPool // who may vouch for the directory; nil: the system's
-	EAB       *EAB           // of authorities that want one to register; nil: none
-	Contact   []string       // "mailto:" URLs for the account; may be empty
-	Now       func() time.Time
+	Directory string           // the URL of the directory; https, or http on this machine
+	Roots     *x509.CertPool   // who may vouch for the directory; nil: the system's
+	EAB       *EAB             // of authorities that want one to register; nil: none
+	Contact   []string         // "mailto:" URLs for the account; may be empty
+	Now       func() time.Time // nil: time.Now
 }
 
 // EAB binds an account to one that the authority knows by other means (RFC 8555 section
@@ -82,6 +83,9 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// String keeps the HMAC key out of logs.
+func (e EAB) String() string { return e.KeyID }
+
 func (e EAB) key() ([]byte, error) {
 	plain := strings.TrimRight(strings.TrimSpace(e.HMAC), "=")
 	return base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(plain))
@@ -93,10 +97,15 @@ type Account struct {
 	URL string        // by which the authority knows the key
 }
 
+// String keeps the key out of logs.
+func (a Account) String() string { return a.URL }
+
 // Authority is a certificate authority that can be asked. It is safe for concurrent use.
 type Authority struct {
-	cfg   Config
-	wires *http.Transport
+	cfg       Config
+	wires     *http.Transport
+	orderTime time.Duration // all of an order, as long as the caller lets it take
+	pollTime  time.Duration // between two looks, where the authority names no time
 }
 
 // New makes an authority of a valid configuration. It asks nothing yet.
@@ -104,7 +113,7 @@ func New(cfg Config) *Authority {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Authority{cfg: cfg, wires: &http.Transport{
+	return &Authority{cfg: cfg, orderTime: orderTime, pollTime: pollTime, wires: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		TLSClientConfig:       &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:     true,
@@ -128,14 +137,14 @@ type session struct {
 // session makes a new client, and with it a new look at the directory's cache, so that
 // none outlives what the authority says of itself by more than the library's 12 hours.
 func (a *Authority) session() *session {
-	w := &wire{next: a.wires, now: a.cfg.Now, plain: strings.HasPrefix(a.cfg.Directory, "http:")}
+	w := &wire{next: a.wires, now: a.cfg.Now, least: a.pollTime, plain: strings.HasPrefix(a.cfg.Directory, "http:")}
 	return &session{wire: w, now: a.cfg.Now, client: &acmez.Client{
 		Directory: a.cfg.Directory,
 		HTTPClient: &http.Client{Transport: w, Timeout: requestTime,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		UserAgent:    "signpost/" + version.Version,
-		PollInterval: pollTime,
-		PollTimeout:  orderTime,
+		PollInterval: a.pollTime,
+		PollTimeout:  a.orderTime,
 	}}
 }
 

@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	acmez "github.com/mholt/acmez/v3/acme"
@@ -86,18 +89,66 @@ func (a *Authority) Renewal(ctx context.Context, _ Account, chain []byte) (from,
 	if err != nil {
 		return from, to, model.E(model.Invalid, op, "").Because(err.Error())
 	}
-	if certID(leaf) == "" {
-		return from, to, nil
-	}
 	s := a.session()
-	within, cancel := context.WithTimeout(ctx, requestTime)
+	from, to, err = s.renewal(ctx, certID(leaf))
+	if err != nil {
+		return time.Time{}, time.Time{}, s.failed(ctx, op, err)
+	}
+	return from, to, nil
+}
+
+// chain fetches a chain in PEM, the one that the authority gives first.
+func (s *session) chain(ctx context.Context, account acmez.Account, url string) ([]byte, error) {
+	dir, err := s.client.GetDirectory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mute := dir.RenewalInfo
+	if mute == "" {
+		mute = "nothing is asked"
+	}
+	s.wire.mute(mute)
+	defer s.wire.mute("")
+	chains, err := s.client.GetCertificateChain(ctx, account, url)
+	if err != nil {
+		return nil, err
+	}
+	return chains[0].ChainPEM, nil
+}
+
+// renewal asks once when a certificate is to be renewed. Zero times and no error: nothing
+// is said of it.
+func (s *session) renewal(ctx context.Context, certID string) (from, to time.Time, err error) {
+	none := func(err error) (time.Time, time.Time, error) { return time.Time{}, time.Time{}, err }
+	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
-	info, err := s.client.GetRenewalInfo(within, leaf)
-	switch {
-	case errors.Is(err, acmez.ErrUnsupported):
-		return from, to, nil
-	case err != nil:
-		return from, to, s.failed(ctx, op, err)
+	dir, err := s.client.GetDirectory(ctx)
+	if err != nil || dir.RenewalInfo == "" || certID == "" {
+		return none(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, dir.RenewalInfo+"/"+certID, nil)
+	if err != nil {
+		return none(err)
+	}
+	req.Header.Set("User-Agent", s.client.UserAgent)
+	resp, err := s.client.HTTPClient.Do(req)
+	if err != nil {
+		return none(err)
+	}
+	defer resp.Body.Close()
+	var info acmez.RenewalInfo
+	if resp.StatusCode != http.StatusOK {
+		problem := acmez.Problem{Status: resp.StatusCode}
+		if err := json.NewDecoder(resp.Body).Decode(&problem); err != nil {
+			return none(fmt.Errorf("HTTP %d", resp.StatusCode))
+		}
+		return none(problem)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&info); err != nil {
+		return none(err)
+	}
+	if !info.HasWindow() || !info.SuggestedWindow.Start.Before(info.SuggestedWindow.End) {
+		return none(errors.New("it names no window of time"))
 	}
 	return info.SuggestedWindow.Start, info.SuggestedWindow.End, nil
 }

@@ -36,7 +36,7 @@ type Solver interface {
 type Issued struct {
 	Chain               []byte // PEM, the leaf first; at most 64 KiB
 	NotBefore, NotAfter time.Time
-	RenewFrom, RenewTo  time.Time // when the authority would have it renewed (RFC 9773); zero: it does not say
+	RenewFrom, RenewTo  time.Time // when the authority would have it renewed (RFC 9773); zero: it does not say, or not now
 	CertID              string    // by which the authority knows it (RFC 9773 section 4.1); may be empty
 	CleanUp             error     // what CleanUp said; the certificate is good all the same
 }
@@ -59,7 +59,7 @@ func (a *Authority) Renew(ctx context.Context, account Account, req *x509.Certif
 	if err != nil {
 		return Issued{}, err
 	}
-	within, cancel := context.WithTimeout(ctx, orderTime)
+	within, cancel := context.WithTimeout(ctx, a.orderTime)
 	defer cancel()
 	o := &ordering{session: a.session(), account: account.acmez(), host: host, names: names}
 
@@ -220,7 +220,7 @@ func (o *ordering) finish(ctx context.Context, req *x509.CertificateRequest) (Is
 		if o.order.Status != acmez.StatusPending {
 			break
 		}
-		if err := sleep(ctx, pollTime); err != nil {
+		if err := sleep(ctx, o.client.PollInterval); err != nil {
 			return Issued{}, err
 		}
 	}
@@ -234,16 +234,17 @@ func (o *ordering) finish(ctx context.Context, req *x509.CertificateRequest) (Is
 	if err != nil {
 		return Issued{}, err
 	}
-	chains, err := o.client.GetCertificateChain(ctx, o.account, order.Certificate)
+	text, err := o.chain(ctx, o.account, order.Certificate)
 	if err != nil {
 		return Issued{}, err
 	}
-	issued, err := readChain(chains[0].ChainPEM, req, o.names)
+	issued, err := readChain(text, req, o.names)
 	if err != nil {
 		return Issued{}, err
 	}
-	if info := chains[0].RenewalInfo; info != nil && info.HasWindow() {
-		issued.RenewFrom, issued.RenewTo = info.SuggestedWindow.Start, info.SuggestedWindow.End
+	// The certificate is there: what else the authority has to say of it may be missing.
+	if from, to, err := o.renewal(ctx, issued.CertID); err == nil {
+		issued.RenewFrom, issued.RenewTo = from, to
 	}
 	return issued, nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,17 +22,42 @@ const (
 type wire struct {
 	next  http.RoundTripper
 	now   func() time.Time
-	plain bool // the directory itself is without TLS
+	least time.Duration // between two looks
+	plain bool          // the directory itself is without TLS
 
 	mu     sync.Mutex
 	status int       // of the last answer, if it was an error
 	until  time.Time // that it named
+	muted  string    // see mute
+}
+
+// mute, until it is called with nothing, keeps what the library asks on its own with every
+// chain from the authority: for other chains, and below prefix, the URL of renewal
+// information, for that, up to three times with pauses of seconds, while somebody waits for
+// the certificate. We ask once, and do without.
+func (w *wire) mute(prefix string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.muted = prefix
+}
+
+// unheard is what a muted question is answered: a window that nobody reads.
+func unheard(req *http.Request) *http.Response {
+	const window = `{"suggestedWindow":{"start":"2000-01-01T00:00:00Z","end":"2000-01-02T00:00:00Z"}}`
+	return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(window)), Request: req}
 }
 
 // RoundTrip makes one request.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" && !w.plain {
 		return nil, errors.New("the authority names a URL without https")
+	}
+	w.mu.Lock()
+	muted := w.muted
+	w.mu.Unlock()
+	if muted != "" && strings.HasPrefix(req.URL.String(), muted) {
+		return unheard(req), nil
 	}
 	resp, err := w.next.RoundTrip(req)
 	if err != nil {
@@ -46,10 +72,13 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// The library waits as long as it is told, and fails when it cannot read the header.
 	switch wait := at.Sub(w.now()); {
-	case at.IsZero() || wait < pollTime:
+	case at.IsZero() || wait < w.least:
 		resp.Header.Del("Retry-After")
 	default:
 		resp.Header.Set("Retry-After", strconv.Itoa(int(min(wait, mostPoll).Seconds()+0.999)))
+	}
+	if muted != "" {
+		resp.Header.Del("Link")
 	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: mostAnswer}
 	return resp, nil

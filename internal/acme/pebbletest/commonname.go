@@ -1,11 +1,9 @@
 package pebbletest
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,14 +14,9 @@ import (
 // finalizeCommonName does for a request with a name in its common name only what
 // Pebble leaves out and Let's Encrypt does: take that for a name (RFC 8555 section 7.4). It
 // reports whether it has answered. The client's signature and nonce are not looked at.
-func (s *Server) finalizeCommonName(w http.ResponseWriter, r *http.Request) bool {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	if err != nil {
-		return false
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
+func (s *Server) finalizeCommonName(w http.ResponseWriter, path string, body []byte) bool {
 	csr := requestIn(body)
-	order := s.store.GetOrderByID(strings.TrimPrefix(r.URL.Path, Finalize))
+	order := s.store.GetOrderByID(strings.TrimPrefix(path, Finalize))
 	if csr == nil || order == nil || csr.CheckSignature() != nil {
 		return false
 	}

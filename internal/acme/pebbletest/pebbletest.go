@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -135,8 +136,8 @@ func (s *Server) pebble(logger *log.Logger, dnsAddr string, needEAB bool) http.H
 // Close ends it: after that nothing listens at Directory.
 func (s *Server) Close() { s.http.Close() }
 
-// Intercept lets front answer before Pebble does: it reports whether it has. Nil: Pebble
-// answers all.
+// Intercept lets front look at a request before Pebble does, and answer it: it reports
+// whether it has. If it reads the body, it must answer. Nil: Pebble answers all.
 func (s *Server) Intercept(front func(http.ResponseWriter, *http.Request) bool) {
 	if front == nil {
 		s.front.Store(nil)
@@ -170,10 +171,17 @@ func (s *Server) serve(pebble http.Handler) http.Handler {
 		s.mu.Lock()
 		s.asked = append(s.asked, r.URL.Path)
 		s.mu.Unlock()
+		// Only who has read all of a request is told that its client has gone.
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if err != nil {
+			Refuse(w, http.StatusBadRequest, "malformed", err.Error())
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		if front := s.front.Load(); front != nil && (*front)(w, r) {
 			return
 		}
-		if strings.HasPrefix(r.URL.Path, Finalize) && s.finalizeCommonName(w, r) {
+		if strings.HasPrefix(r.URL.Path, Finalize) && s.finalizeCommonName(w, r.URL.Path, body) {
 			return
 		}
 		pebble.ServeHTTP(w, r)
