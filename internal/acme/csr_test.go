@@ -112,6 +112,7 @@ func TestNamesOfARequest(t *testing.T) {
 		{"an e-mail address", made(key, request{Subject: cn, DNSNames: []string{h}, EmailAddresses: []string{"root@" + h}}), false, unallowedName},
 		{"a URI", made(key, request{Subject: cn, DNSNames: []string{h}, URIs: []*url.URL{{Scheme: "https", Host: h}}}), false, unallowedName},
 		{"another name, which crypto/x509 leaves out", made(key, request{Subject: cn, ExtraExtensions: []pkix.Extension{generalNames(dnsName(h), otherName())}}), false, unallowedName},
+		{"a URI that reads like the host", made(key, request{Subject: cn, ExtraExtensions: []pkix.Extension{generalNames(asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(h)})}}), false, unallowedName},
 		{"a foreign name and an unwanted wildcard", asks(key, h, "*."+h, "evil.example.com"), false, unallowedName},
 
 		{"an unwanted wildcard", asks(key, h, h, "*."+h), false, noWildcardHere},
