@@ -43,9 +43,10 @@ var (
 // CheckRequest reads a certificate signing request (RFC 2986), PEM or DER, of at most 64
 // KiB, for the host fqdn: its common name is the host, its names are the host and, if and
 // only if wildcard, *.host as well; its key is RSA of 2048 to 8192 bits or ECDSA on P-256
-// or P-384, and has signed it, not over SHA-1. Names are compared as DNS does, without
-// case. Errors are of kind Invalid in the field csr, with a Reason in the words of the
-// former service where it had any; none quotes the request. Names are looked at first:
+// or P-384, and has signed it with SHA-256, SHA-384 or SHA-512, for RSA by PKCS #1 v1.5.
+// Names are compared as DNS does, without case. Errors are of kind Invalid in the field
+// csr, with a Reason in the words of the former service where it had any; none quotes the
+// request. Names are looked at first:
 //
 //	common name         alternative names           wildcard  what is said
 //	none                any                         any       noCommonName
@@ -127,9 +128,10 @@ func checkKey(req *x509.CertificateRequest) (why, hint string) {
 	default:
 		return "The key is of a kind that is not taken.", keys
 	}
-	switch req.SignatureAlgorithm {
-	case x509.SHA1WithRSA, x509.ECDSAWithSHA1:
-		return "The certificate request is signed over SHA-1.", "sign it over SHA-256"
+	switch req.SignatureAlgorithm { // those that authorities take
+	case x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA, x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
+	default:
+		return "The certificate request is signed in a way that is not taken.", "sign it with SHA-256, and for RSA with PKCS #1 v1.5"
 	}
 	if req.CheckSignature() != nil {
 		return "The signature of the certificate request is not by its key.", "make the request anew"

@@ -175,7 +175,9 @@ func TestKeysOfARequest(t *testing.T) {
 		{"P-521", asks(keys.p521(), h), "on a curve that is not taken"},
 		{"Ed25519", asks(keys.ed(), h), "of a kind that is not taken"},
 		{"another's key", forged(asks(keys.p256(), h), must(x509.MarshalPKIXPublicKey(curveKey(elliptic.P256())().Public()))), "not by its key"},
-		{"SHA-1", made(keys.rsa2048(), x509.CertificateRequest{Subject: pkix.Name{CommonName: h}, SignatureAlgorithm: x509.SHA1WithRSA}), "SHA-1"},
+		{"SHA-1", made(keys.rsa2048(), x509.CertificateRequest{Subject: pkix.Name{CommonName: h}, SignatureAlgorithm: x509.SHA1WithRSA}), "signed in a way"},
+		{"PSS", made(keys.rsa2048(), x509.CertificateRequest{Subject: pkix.Name{CommonName: h}, SignatureAlgorithm: x509.SHA256WithRSAPSS}), "signed in a way"},
+		{"SHA-512", made(keys.p384(), x509.CertificateRequest{Subject: pkix.Name{CommonName: h}, SignatureAlgorithm: x509.ECDSAWithSHA512}), ""},
 		{"a changed signature", flipped(asks(keys.p256(), h)), "not by its key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
