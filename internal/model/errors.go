@@ -49,6 +49,9 @@ var (
 	ErrReserved = errors.New("the name is reserved")
 	ErrRecords  = errors.New("the name has records that are no host's")
 	ErrNotFree  = errors.New("the name is not free for the caller")
+
+	ErrNoCertificate = errors.New("the host has no certificate")
+	ErrNoAuthority   = errors.New("no certificate authority is configured")
 )
 
 // Kinds lists all kinds, for tables that must have a row for each.

@@ -53,12 +53,13 @@ const longestKept = 0xffff
 
 // holds reports whether a key is kept. The results of calls are not: there are many,
 // they are looked for once, and each is as large as an answer. Neither are the lists of
-// what people have, which are looked at when those are to change, and when hosts' secrets
-// were last used, which is only shown.
+// what people have, which are looked at when those are to change, certificates, which are
+// large and rarely asked for, and when hosts' secrets were last used, which is only shown.
 func (k *kept) holds(key string) bool {
 	rest, ours := strings.CutPrefix(key, k.s.keys.root)
 	return ours && rest >= keptFrom && rest < keptTo && len(key) <= longestKept &&
-		!strings.HasPrefix(rest, requestsUnder) && !strings.HasPrefix(rest, holdingsUnder) && !strings.HasPrefix(rest, hostUsesUnder)
+		!strings.HasPrefix(rest, requestsUnder) && !strings.HasPrefix(rest, holdingsUnder) && !strings.HasPrefix(rest, hostUsesUnder) &&
+		!strings.HasPrefix(rest, certsUnder)
 }
 
 func (w *world) find(key string) held { return w.keys.find(key) }

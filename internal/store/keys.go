@@ -33,6 +33,13 @@ import (
 //	v1/ctl/principal/<principal>          storepb.Principal
 //	v1/ctl/kept/<zone>/<inc>/<name>       storepb.KeptName
 //	v1/ctl/zone/<zone>/<inc>              storepb.ZonePolicy
+//	v1/ctl/cert/<zone>/<inc>/<name>       storepb.Certificate
+//	v1/ctl/acme/order/<zone>/<inc>/<name>      storepb.CertificateOrder, leased
+//	v1/ctl/acme/challenge/<zone>/<inc>/<name>  storepb.Challenge
+//	v1/ctl/acme/orders/names/<name>       storepb.Orders
+//	v1/ctl/acme/orders/owner/<principal>  storepb.Orders
+//	v1/ctl/acme/orders/zone/<zone>        storepb.Orders
+//	v1/ctl/acme/account/<sha256 hex>      storepb.Account
 //	v1/ctl/request/<principal>/<id>       storepb.Request
 //	v1/ctl/import/<zone>                  storepb.Import, leased
 //	v1/live/import/<zone>                 storepb.ImportProgress, leased
@@ -51,7 +58,7 @@ import (
 type keys struct{ root string }
 
 // What the copy of a control service leaves out is under these.
-const requestsUnder, holdingsUnder, hostUsesUnder = "ctl/request/", "ctl/own/", "ctl/used/host/"
+const requestsUnder, holdingsUnder, hostUsesUnder, certsUnder = "ctl/request/", "ctl/own/", "ctl/used/host/", "ctl/cert/"
 
 func newKeys(prefix string) keys { return keys{strings.TrimRight(prefix, "/") + "/v1/"} }
 

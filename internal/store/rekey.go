@@ -27,6 +27,16 @@ func (s *Store) sealedValues() map[string]func(key string, raw []byte, rev int64
 				return encode(&p)
 			}}, nil
 		},
+		s.keys.accounts(): func(key string, raw []byte, _ int64) (*sealedValue, error) {
+			var p storepb.Account
+			if err := decode("account", raw, &p); err != nil || p.Key == nil {
+				return nil, err
+			}
+			return &sealedValue{use: key, sealed: p.Key, with: func(sealed *storepb.Sealed) []byte {
+				p.Key = sealed
+				return encode(&p)
+			}}, nil
+		},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Sweep removes what nothing refers to any more, in chunks: names of dead
 // generations, control values of dead incarnations, results of calls older than
-// their time, tokens that ended a month ago, what is said of endpoints that are no more,
+// their time, tokens that ended a month ago, what is said of endpoints that are no more, counts of old orders,
 // audit records over their bounds. No answer depends on any of it, so no serial moves. It reports how
 // many keys it removed. Several may sweep at once.
 //
@@ -23,7 +23,7 @@ import (
 // have neither, it never will.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	removed := 0
-	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepPolicies, s.sweepHoldings, s.sweepKept, s.sweepUses, s.sweepChecks, s.sweepSaid, s.sweepTokens, s.sweepRequests, s.sweepAudit} {
+	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepPolicies, s.sweepHoldings, s.sweepKept, s.sweepUses, s.sweepCertificates, s.sweepChecks, s.sweepSaid, s.sweepTokens, s.sweepRequests, s.sweepAudit} {
 		n, err := part(ctx, now)
 		removed += n
 		if err != nil {

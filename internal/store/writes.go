@@ -52,7 +52,8 @@ func (tx *Tx) PutName(z *model.Zone, name model.Name, data *model.NameData) {
 }
 
 // PutHost writes a host's control value that was read, in the place of old; nil removes
-// it, or says that there was none. Secrets of endpoints do not go over to another owner.
+// it, or says that there was none. Secrets of endpoints and the certificate do not go over
+// to another owner, nor to a host that is made where another was.
 func (tx *Tx) PutHost(z *model.Zone, name model.Name, old, next *model.HostControl) {
 	var raw []byte
 	if next != nil && old != nil && next.Owner != old.Owner {
@@ -64,6 +65,9 @@ func (tx *Tx) PutHost(z *model.Zone, name model.Name, old, next *model.HostContr
 		raw = encodeHostControl(next)
 	} else {
 		tx.drop(tx.s.keys.hostUse(*z, name))
+	}
+	if old != nil && (next == nil || next.Owner != old.Owner || !next.CreateTime.Equal(old.CreateTime)) {
+		tx.drop(tx.s.keys.cert(*z, name))
 	}
 	tx.put(tx.s.keys.host(*z, name), raw)
 	tx.bad = errors.Join(tx.bad, tx.hold(z, name, old, next))

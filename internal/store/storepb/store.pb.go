@@ -7,6 +7,7 @@
 //      2026-11-26  names that are withdrawn; who does not know of it goes on answering.
 //      2026-11-26  API tokens, their owners and uses; other master keys. Likewise.
 //      2026-11-26  what API tokens made ends with them. Control services alone read it.
+//      2026-11-26  certificates, orders, challenges, accounts of authorities. Likewise.
 //   2  2026-11-26  endpoints other than main, policies, checks, secrets of endpoints: values
 //                  that have any of these say 2, so that who does not know of them neither
 //                  answers half of a host nor writes it back without them. Votes, words,
@@ -2920,6 +2921,509 @@ func (x *ImportProgress) GetTotal() int64 {
 	return 0
 }
 
+// Certificate is the value of v1/ctl/cert/<zone>/<incarnation>/<name>.
+type Certificate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Chain         []byte                 `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`                          // PEM, the host's first
+	KeySha256     []byte                 `protobuf:"bytes,2,opt,name=key_sha256,json=keySha256,proto3" json:"key_sha256,omitempty"` // of the SubjectPublicKeyInfo
+	Wildcard      bool                   `protobuf:"varint,3,opt,name=wildcard,proto3" json:"wildcard,omitempty"`
+	Serial        string                 `protobuf:"bytes,4,opt,name=serial,proto3" json:"serial,omitempty"`                         // hexadecimal
+	NotBefore     int64                  `protobuf:"varint,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"` // seconds since 1970, as are the others
+	NotAfter      int64                  `protobuf:"varint,6,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	IssueTime     int64                  `protobuf:"varint,7,opt,name=issue_time,json=issueTime,proto3" json:"issue_time,omitempty"`
+	RenewFrom     int64                  `protobuf:"varint,8,opt,name=renew_from,json=renewFrom,proto3" json:"renew_from,omitempty"` // 0: the authority has not said it
+	RenewTo       int64                  `protobuf:"varint,9,opt,name=renew_to,json=renewTo,proto3" json:"renew_to,omitempty"`
+	CertId        string                 `protobuf:"bytes,10,opt,name=cert_id,json=certId,proto3" json:"cert_id,omitempty"`
+	Directory     string                 `protobuf:"bytes,11,opt,name=directory,proto3" json:"directory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Certificate) Reset() {
+	*x = Certificate{}
+	mi := &file_store_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Certificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Certificate) ProtoMessage() {}
+
+func (x *Certificate) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
+func (*Certificate) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Certificate) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Certificate) GetChain() []byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *Certificate) GetKeySha256() []byte {
+	if x != nil {
+		return x.KeySha256
+	}
+	return nil
+}
+
+func (x *Certificate) GetWildcard() bool {
+	if x != nil {
+		return x.Wildcard
+	}
+	return false
+}
+
+func (x *Certificate) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Certificate) GetNotBefore() int64 {
+	if x != nil {
+		return x.NotBefore
+	}
+	return 0
+}
+
+func (x *Certificate) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *Certificate) GetIssueTime() int64 {
+	if x != nil {
+		return x.IssueTime
+	}
+	return 0
+}
+
+func (x *Certificate) GetRenewFrom() int64 {
+	if x != nil {
+		return x.RenewFrom
+	}
+	return 0
+}
+
+func (x *Certificate) GetRenewTo() int64 {
+	if x != nil {
+		return x.RenewTo
+	}
+	return 0
+}
+
+func (x *Certificate) GetCertId() string {
+	if x != nil {
+		return x.CertId
+	}
+	return ""
+}
+
+func (x *Certificate) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+// CertificateOrder is the value of v1/ctl/acme/order/<zone>/<incarnation>/<name>, leased: a
+// certificate of the host is being ordered, or was just refused.
+type CertificateOrder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // random
+	KeySha256     []byte                 `protobuf:"bytes,2,opt,name=key_sha256,json=keySha256,proto3" json:"key_sha256,omitempty"`
+	Principal     string                 `protobuf:"bytes,3,opt,name=principal,proto3" json:"principal,omitempty"`
+	StartTime     int64                  `protobuf:"varint,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"` // seconds since 1970
+	Done          bool                   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`                            // it has failed, as what follows says
+	Kind          uint32                 `protobuf:"varint,6,opt,name=kind,proto3" json:"kind,omitempty"`                            // model.Kind
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	Advice        string                 `protobuf:"bytes,8,opt,name=advice,proto3" json:"advice,omitempty"`
+	RetryMs       int64                  `protobuf:"varint,9,opt,name=retry_ms,json=retryMs,proto3" json:"retry_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertificateOrder) Reset() {
+	*x = CertificateOrder{}
+	mi := &file_store_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateOrder) ProtoMessage() {}
+
+func (x *CertificateOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateOrder.ProtoReflect.Descriptor instead.
+func (*CertificateOrder) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *CertificateOrder) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *CertificateOrder) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CertificateOrder) GetKeySha256() []byte {
+	if x != nil {
+		return x.KeySha256
+	}
+	return nil
+}
+
+func (x *CertificateOrder) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *CertificateOrder) GetStartTime() int64 {
+	if x != nil {
+		return x.StartTime
+	}
+	return 0
+}
+
+func (x *CertificateOrder) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *CertificateOrder) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *CertificateOrder) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CertificateOrder) GetAdvice() string {
+	if x != nil {
+		return x.Advice
+	}
+	return ""
+}
+
+func (x *CertificateOrder) GetRetryMs() int64 {
+	if x != nil {
+		return x.RetryMs
+	}
+	return 0
+}
+
+// Challenge is the value of v1/ctl/acme/challenge/<zone>/<incarnation>/<name>: what was set
+// at _acme-challenge below the name.
+type Challenge struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Values        []string               `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	Order         string                 `protobuf:"bytes,2,opt,name=order,proto3" json:"order,omitempty"`                              // CertificateOrder.id
+	ExpireTime    int64                  `protobuf:"varint,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Challenge) Reset() {
+	*x = Challenge{}
+	mi := &file_store_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Challenge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Challenge) ProtoMessage() {}
+
+func (x *Challenge) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Challenge.ProtoReflect.Descriptor instead.
+func (*Challenge) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Challenge) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Challenge) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Challenge) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
+}
+
+func (x *Challenge) GetExpireTime() int64 {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return 0
+}
+
+// Orders is the value of v1/ctl/acme/orders/...: how many were placed in the last days.
+type Orders struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Counts        []*OrderCount          `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Orders) Reset() {
+	*x = Orders{}
+	mi := &file_store_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Orders) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Orders) ProtoMessage() {}
+
+func (x *Orders) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Orders.ProtoReflect.Descriptor instead.
+func (*Orders) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Orders) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Orders) GetCounts() []*OrderCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+type OrderCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          int64                  `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"` // of the last of them, seconds since 1970
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderCount) Reset() {
+	*x = OrderCount{}
+	mi := &file_store_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderCount) ProtoMessage() {}
+
+func (x *OrderCount) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderCount.ProtoReflect.Descriptor instead.
+func (*OrderCount) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *OrderCount) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *OrderCount) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// Account is the value of v1/ctl/acme/account/<sha256 of the directory's URL, hex>.
+type Account struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	Key           *Sealed                `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"` // PKCS #8
+	Url           string                 `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	CreateTime    int64                  `protobuf:"varint,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"` // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_store_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Account) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Account) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *Account) GetKey() *Sealed {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Account) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Account) GetCreateTime() int64 {
+	if x != nil {
+		return x.CreateTime
+	}
+	return 0
+}
+
 var File_store_proto protoreflect.FileDescriptor
 
 const file_store_proto_rawDesc = "" +
@@ -3213,7 +3717,58 @@ const file_store_proto_rawDesc = "" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x03R\x04done\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x03R\x05totalB!Z\x1fsignpost/internal/store/storepbb\x06proto3"
+	"\x05total\x18\x03 \x01(\x03R\x05total\"\xda\x02\n" +
+	"\vCertificate\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
+	"\x05chain\x18\x01 \x01(\fR\x05chain\x12\x1d\n" +
+	"\n" +
+	"key_sha256\x18\x02 \x01(\fR\tkeySha256\x12\x1a\n" +
+	"\bwildcard\x18\x03 \x01(\bR\bwildcard\x12\x16\n" +
+	"\x06serial\x18\x04 \x01(\tR\x06serial\x12\x1d\n" +
+	"\n" +
+	"not_before\x18\x05 \x01(\x03R\tnotBefore\x12\x1b\n" +
+	"\tnot_after\x18\x06 \x01(\x03R\bnotAfter\x12\x1d\n" +
+	"\n" +
+	"issue_time\x18\a \x01(\x03R\tissueTime\x12\x1d\n" +
+	"\n" +
+	"renew_from\x18\b \x01(\x03R\trenewFrom\x12\x19\n" +
+	"\brenew_to\x18\t \x01(\x03R\arenewTo\x12\x17\n" +
+	"\acert_id\x18\n" +
+	" \x01(\tR\x06certId\x12\x1c\n" +
+	"\tdirectory\x18\v \x01(\tR\tdirectory\"\x89\x02\n" +
+	"\x10CertificateOrder\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"key_sha256\x18\x02 \x01(\fR\tkeySha256\x12\x1c\n" +
+	"\tprincipal\x18\x03 \x01(\tR\tprincipal\x12\x1d\n" +
+	"\n" +
+	"start_time\x18\x04 \x01(\x03R\tstartTime\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\rR\x04kind\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
+	"\x06advice\x18\b \x01(\tR\x06advice\x12\x19\n" +
+	"\bretry_ms\x18\t \x01(\x03R\aretryMs\"r\n" +
+	"\tChallenge\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
+	"\x06values\x18\x01 \x03(\tR\x06values\x12\x14\n" +
+	"\x05order\x18\x02 \x01(\tR\x05order\x12\x1f\n" +
+	"\vexpire_time\x18\x03 \x01(\x03R\n" +
+	"expireTime\"W\n" +
+	"\x06Orders\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x125\n" +
+	"\x06counts\x18\x01 \x03(\v2\x1d.signpost.store.v1.OrderCountR\x06counts\"6\n" +
+	"\n" +
+	"OrderCount\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\x9f\x01\n" +
+	"\aAccount\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12+\n" +
+	"\x03key\x18\x02 \x01(\v2\x19.signpost.store.v1.SealedR\x03key\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x1f\n" +
+	"\vcreate_time\x18\x04 \x01(\x03R\n" +
+	"createTimeB!Z\x1fsignpost/internal/store/storepbb\x06proto3"
 
 var (
 	file_store_proto_rawDescOnce sync.Once
@@ -3227,42 +3782,48 @@ func file_store_proto_rawDescGZIP() []byte {
 	return file_store_proto_rawDescData
 }
 
-var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_store_proto_goTypes = []any{
-	(*RRset)(nil),          // 0: signpost.store.v1.RRset
-	(*Zone)(nil),           // 1: signpost.store.v1.Zone
-	(*Soa)(nil),            // 2: signpost.store.v1.Soa
-	(*Name)(nil),           // 3: signpost.store.v1.Name
-	(*Host)(nil),           // 4: signpost.store.v1.Host
-	(*Endpoint)(nil),       // 5: signpost.store.v1.Endpoint
-	(*Checker)(nil),        // 6: signpost.store.v1.Checker
-	(*Vote)(nil),           // 7: signpost.store.v1.Vote
-	(*Word)(nil),           // 8: signpost.store.v1.Word
-	(*Over)(nil),           // 9: signpost.store.v1.Over
-	(*Freeze)(nil),         // 10: signpost.store.v1.Freeze
-	(*Check)(nil),          // 11: signpost.store.v1.Check
-	(*CheckerLife)(nil),    // 12: signpost.store.v1.CheckerLife
-	(*Beat)(nil),           // 13: signpost.store.v1.Beat
-	(*HostControl)(nil),    // 14: signpost.store.v1.HostControl
-	(*EndpointSecret)(nil), // 15: signpost.store.v1.EndpointSecret
-	(*Grant)(nil),          // 16: signpost.store.v1.Grant
-	(*Withdrawal)(nil),     // 17: signpost.store.v1.Withdrawal
-	(*Offer)(nil),          // 18: signpost.store.v1.Offer
-	(*ZonePolicy)(nil),     // 19: signpost.store.v1.ZonePolicy
-	(*Former)(nil),         // 20: signpost.store.v1.Former
-	(*Principal)(nil),      // 21: signpost.store.v1.Principal
-	(*KeptName)(nil),       // 22: signpost.store.v1.KeptName
-	(*Token)(nil),          // 23: signpost.store.v1.Token
-	(*TokenOwner)(nil),     // 24: signpost.store.v1.TokenOwner
-	(*Use)(nil),            // 25: signpost.store.v1.Use
-	(*MasterKey)(nil),      // 26: signpost.store.v1.MasterKey
-	(*ControlService)(nil), // 27: signpost.store.v1.ControlService
-	(*Request)(nil),        // 28: signpost.store.v1.Request
-	(*Sealed)(nil),         // 29: signpost.store.v1.Sealed
-	(*AuditRecord)(nil),    // 30: signpost.store.v1.AuditRecord
-	(*AuditRecords)(nil),   // 31: signpost.store.v1.AuditRecords
-	(*Import)(nil),         // 32: signpost.store.v1.Import
-	(*ImportProgress)(nil), // 33: signpost.store.v1.ImportProgress
+	(*RRset)(nil),            // 0: signpost.store.v1.RRset
+	(*Zone)(nil),             // 1: signpost.store.v1.Zone
+	(*Soa)(nil),              // 2: signpost.store.v1.Soa
+	(*Name)(nil),             // 3: signpost.store.v1.Name
+	(*Host)(nil),             // 4: signpost.store.v1.Host
+	(*Endpoint)(nil),         // 5: signpost.store.v1.Endpoint
+	(*Checker)(nil),          // 6: signpost.store.v1.Checker
+	(*Vote)(nil),             // 7: signpost.store.v1.Vote
+	(*Word)(nil),             // 8: signpost.store.v1.Word
+	(*Over)(nil),             // 9: signpost.store.v1.Over
+	(*Freeze)(nil),           // 10: signpost.store.v1.Freeze
+	(*Check)(nil),            // 11: signpost.store.v1.Check
+	(*CheckerLife)(nil),      // 12: signpost.store.v1.CheckerLife
+	(*Beat)(nil),             // 13: signpost.store.v1.Beat
+	(*HostControl)(nil),      // 14: signpost.store.v1.HostControl
+	(*EndpointSecret)(nil),   // 15: signpost.store.v1.EndpointSecret
+	(*Grant)(nil),            // 16: signpost.store.v1.Grant
+	(*Withdrawal)(nil),       // 17: signpost.store.v1.Withdrawal
+	(*Offer)(nil),            // 18: signpost.store.v1.Offer
+	(*ZonePolicy)(nil),       // 19: signpost.store.v1.ZonePolicy
+	(*Former)(nil),           // 20: signpost.store.v1.Former
+	(*Principal)(nil),        // 21: signpost.store.v1.Principal
+	(*KeptName)(nil),         // 22: signpost.store.v1.KeptName
+	(*Token)(nil),            // 23: signpost.store.v1.Token
+	(*TokenOwner)(nil),       // 24: signpost.store.v1.TokenOwner
+	(*Use)(nil),              // 25: signpost.store.v1.Use
+	(*MasterKey)(nil),        // 26: signpost.store.v1.MasterKey
+	(*ControlService)(nil),   // 27: signpost.store.v1.ControlService
+	(*Request)(nil),          // 28: signpost.store.v1.Request
+	(*Sealed)(nil),           // 29: signpost.store.v1.Sealed
+	(*AuditRecord)(nil),      // 30: signpost.store.v1.AuditRecord
+	(*AuditRecords)(nil),     // 31: signpost.store.v1.AuditRecords
+	(*Import)(nil),           // 32: signpost.store.v1.Import
+	(*ImportProgress)(nil),   // 33: signpost.store.v1.ImportProgress
+	(*Certificate)(nil),      // 34: signpost.store.v1.Certificate
+	(*CertificateOrder)(nil), // 35: signpost.store.v1.CertificateOrder
+	(*Challenge)(nil),        // 36: signpost.store.v1.Challenge
+	(*Orders)(nil),           // 37: signpost.store.v1.Orders
+	(*OrderCount)(nil),       // 38: signpost.store.v1.OrderCount
+	(*Account)(nil),          // 39: signpost.store.v1.Account
 }
 var file_store_proto_depIdxs = []int32{
 	2,  // 0: signpost.store.v1.Zone.soa:type_name -> signpost.store.v1.Soa
@@ -3281,11 +3842,13 @@ var file_store_proto_depIdxs = []int32{
 	17, // 13: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
 	29, // 14: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
 	30, // 15: signpost.store.v1.AuditRecords.records:type_name -> signpost.store.v1.AuditRecord
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	38, // 16: signpost.store.v1.Orders.counts:type_name -> signpost.store.v1.OrderCount
+	29, // 17: signpost.store.v1.Account.key:type_name -> signpost.store.v1.Sealed
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_store_proto_init() }
@@ -3299,7 +3862,7 @@ func file_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_proto_rawDesc), len(file_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
