@@ -83,6 +83,9 @@ var refused = map[string]struct {
 	"RemoveCheck": {&pb.RemoveCheckRequest{Fqdn: "mine.vo.example.org", Etag: `"1"`}, un, gone, denied, denied, gone, ok, ok, ok},
 	"GetHealth":   {&pb.GetHealthRequest{Fqdn: "mine.vo.example.org"}, un, denied, denied, denied, gone, ok, ok, ok},
 
+	"IssueCertificate": {&pb.IssueCertificateRequest{Fqdn: "mine.vo.example.org", Csr: "x"}, un, gone, denied, denied, gone, ok, ok, ok},
+	"GetCertificate":   {&pb.GetCertificateRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, ok, ok},
+
 	"ListSites":     {&pb.ListSitesRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 	"SetSiteWord":   {&pb.SetSiteWordRequest{Site: "cesnet", Say: "auto"}, un, denied, denied, denied, denied, denied, denied, denied},
 	"ListCheckers":  {&pb.ListCheckersRequest{}, un, denied, denied, denied, denied, denied, denied, denied},

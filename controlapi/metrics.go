@@ -17,6 +17,7 @@ type metrics struct {
 	cut     prometheus.Counter
 	leases  *prometheus.CounterVec
 	barred  *prometheus.CounterVec
+	orders  *prometheus.CounterVec
 	guesses *prometheus.CounterVec
 	paced   prometheus.Counter
 	summed  prometheus.Counter
@@ -45,6 +46,9 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_leases_ended_total", Help: "Hosts that were not refreshed in time, by what was done: host.disable (withdrawn) or host.delete (freed).",
 		}, []string{"action"}),
+		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "signpost_certificate_orders_total", Help: "Orders of certificates that were begun here, by what became of them: issued, kept (there was one by then), or the kind of error.",
+		}, []string{"outcome"}),
 		guesses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_wrong_credentials_total", Help: "Calls with a wrong credential, by what became of them: wrong, too_many, locked.",
 		}, []string{"outcome"}),
@@ -62,14 +66,17 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 		return m, nil
 	}
 	return m, errors.Join(reg.Register(m.calls), reg.Register(m.seconds), reg.Register(m.streams), reg.Register(m.cut),
-		reg.Register(m.guesses), reg.Register(m.paced), reg.Register(m.summed), reg.Register(m.pacedReads), reg.Register(m.leases), reg.Register(m.barred))
+		reg.Register(m.guesses), reg.Register(m.paced), reg.Register(m.summed), reg.Register(m.pacedReads), reg.Register(m.leases), reg.Register(m.barred), reg.Register(m.orders))
 }
 
 func (m metrics) observe(method string, err error, took time.Duration) {
 	code := "ok"
 	if err != nil {
-		code = strings.ReplaceAll(model.KindOf(err).String(), " ", "_")
+		code = kindLabel(err)
 	}
 	m.calls.WithLabelValues(method, code).Inc()
 	m.seconds.WithLabelValues(method).Observe(took.Seconds())
 }
+
+// kindLabel is an error's kind as metrics show it.
+func kindLabel(err error) string { return strings.ReplaceAll(model.KindOf(err).String(), " ", "_") }

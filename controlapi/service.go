@@ -42,6 +42,7 @@ type Config struct {
 	Log         *slog.Logger          // nil: none
 	Metrics     prometheus.Registerer // nil: none
 	Audit       *auditlog.File        // for what is to be kept; nil: none
+	Authority   *Authority            // whom certificates are ordered from; nil: nobody
 	Heartbeat   time.Duration         // the longest silence of a stream of changes; 0: 10 s
 	ImportSize  int                   // octets of a zone file; 0: MaxImport
 	ImportIdle  time.Duration         // how long the next piece of a zone file may take; 0: 30 s
@@ -58,6 +59,7 @@ type Service struct {
 	pb.UnimplementedRecordServiceServer
 	pb.UnimplementedEndpointServiceServer
 	pb.UnimplementedHealthServiceServer
+	pb.UnimplementedCertificateServiceServer
 	pb.UnimplementedTokenServiceServer
 	pb.UnimplementedAuditServiceServer
 	pb.UnimplementedPrincipalServiceServer
@@ -76,6 +78,7 @@ type Service struct {
 	now         func() time.Time
 	log         *slog.Logger
 	audit       *auditlog.File
+	authority   *Authority
 	validator   protovalidate.Validator
 	metrics     metrics
 	heartbeat   time.Duration
@@ -121,7 +124,7 @@ func New(c Config) (*Service, error) {
 	s := &Service{
 		store: c.Store, version: c.Version, nameServers: c.NameServers, users: c.Users, issuers: c.Issuers, operators: c.Operators, barred: c.Barred,
 		groupMaxAge: cmp.Or(c.GroupMaxAge, groupMaxAge),
-		now:         c.Now, log: c.Log, audit: c.Audit, validator: v, metrics: m, heartbeat: c.Heartbeat,
+		now:         c.Now, log: c.Log, audit: c.Audit, authority: c.Authority, validator: v, metrics: m, heartbeat: c.Heartbeat,
 		guesses: limits.NewGuesses(), delayed: make(chan struct{}, mostDelayed), paces: limits.NewPaces(), reads: limits.NewPaces(), refusals: auditlog.NewRefusals(), failures: auditlog.NewRefusals(), turns: limits.NewTurns(),
 		importSize: c.ImportSize, importIdle: c.ImportIdle, importTell: c.ImportTell,
 	}

@@ -85,6 +85,7 @@ var shown = map[access.Action]struct{ kind, what string }{
 	access.PolicySet:            {kindHost, wasChanged},
 	access.CheckSet:             {kindHost, wasChanged},
 	access.CheckRemove:          {kindHost, wasChanged},
+	access.CertIssue:            {kindHost, wasChanged},
 
 	access.RecordSet:    {kindRecord, wasChanged}, // or created, when there was none before
 	access.RecordDelete: {kindRecord, wasDeleted},

@@ -16,7 +16,7 @@ func TestTheFeedKnowsEveryAction(t *testing.T) {
 		access.PrincipalDisable,
 		access.TokenCreate, access.TokenList, access.TokenRevoke,
 		access.EndpointRead, access.EndpointBeat, access.PolicyRead, access.CheckRead,
-		access.SiteList, access.CheckerList, access.FreezeRead,
+		access.SiteList, access.CheckerList, access.FreezeRead, access.CertRead,
 		access.SiteWord, access.CheckerRemove, access.FreezeSet, // of what is said of all zones
 		access.ZoneAccept, // of what was changed, and told, before
 	}

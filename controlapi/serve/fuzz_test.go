@@ -27,6 +27,7 @@ func unimplemented(f *testing.F) http.Handler {
 	pb.RegisterRecordServiceServer(s.grpc, pb.UnimplementedRecordServiceServer{})
 	pb.RegisterEndpointServiceServer(s.grpc, pb.UnimplementedEndpointServiceServer{})
 	pb.RegisterHealthServiceServer(s.grpc, pb.UnimplementedHealthServiceServer{})
+	pb.RegisterCertificateServiceServer(s.grpc, pb.UnimplementedCertificateServiceServer{})
 	pb.RegisterAuditServiceServer(s.grpc, pb.UnimplementedAuditServiceServer{})
 	pb.RegisterPrincipalServiceServer(s.grpc, pb.UnimplementedPrincipalServiceServer{})
 	pb.RegisterServerServiceServer(s.grpc, pb.UnimplementedServerServiceServer{})

@@ -48,6 +48,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	pb.RegisterRecordServiceServer(g, s.service)
 	pb.RegisterEndpointServiceServer(g, s.service)
 	pb.RegisterHealthServiceServer(g, s.service)
+	pb.RegisterCertificateServiceServer(g, s.service)
 	pb.RegisterTokenServiceServer(g, s.service)
 	pb.RegisterAuditServiceServer(g, s.service)
 	pb.RegisterPrincipalServiceServer(g, s.service)

@@ -36,17 +36,19 @@ func document(publicURL string) ([]byte, error) {
 	if err := json.Unmarshal(pb.OpenAPI, &doc); err != nil {
 		return nil, err
 	}
-	var endpoints struct {
-		Paths      map[string]any            `json:"paths"`
-		Components map[string]map[string]any `json:"components"`
-		Tags       []any                     `json:"tags"`
+	for _, file := range [][]byte{pb.EndpointOpenAPI, pb.CertOpenAPI} {
+		var of struct {
+			Paths      map[string]any            `json:"paths"`
+			Components map[string]map[string]any `json:"components"`
+			Tags       []any                     `json:"tags"`
+		}
+		if err := json.Unmarshal(file, &of); err != nil {
+			return nil, err
+		}
+		maps.Copy(doc.Paths, of.Paths)
+		maps.Copy(doc.Components["schemas"], of.Components["schemas"])
+		doc.Tags = append(doc.Tags, of.Tags...)
 	}
-	if err := json.Unmarshal(pb.EndpointOpenAPI, &endpoints); err != nil {
-		return nil, err
-	}
-	maps.Copy(doc.Paths, endpoints.Paths)
-	maps.Copy(doc.Components["schemas"], endpoints.Components["schemas"])
-	doc.Tags = append(doc.Tags, endpoints.Tags...)
 	for _, parts := range [][]byte{zoneFileParts, watchParts} {
 		var more struct {
 			Paths   map[string]any `json:"paths"`

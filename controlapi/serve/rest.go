@@ -82,6 +82,9 @@ func (s *Server) rest() (http.Handler, error) {
 			return pb.RegisterHealthServiceHandlerClient(ctx, m, pb.NewHealthServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {
+			return pb.RegisterCertificateServiceHandlerClient(ctx, m, pb.NewCertificateServiceClient(s.local))
+		},
+		func(ctx context.Context, m *runtime.ServeMux) error {
 			return pb.RegisterTokenServiceHandlerClient(ctx, m, pb.NewTokenServiceClient(s.local))
 		},
 		func(ctx context.Context, m *runtime.ServeMux) error {

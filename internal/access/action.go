@@ -66,6 +66,10 @@ const (
 	FreezeRead           Action = "freeze.read"
 	FreezeSet            Action = "freeze.set"
 	EndpointPassOver     Action = "endpoint.pass-over" // of nobody but the service's own automation
+
+	CertRead      Action = "cert.read"
+	CertIssue     Action = "cert.issue"
+	CertChallenge Action = "cert.challenge" // what is set and taken away for an order; of the service's own automation
 )
 
 // Actions lists all that somebody may do, for tables that must have a row for each.
@@ -80,6 +84,7 @@ func Actions() []Action {
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,
 		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove,
 		SiteList, SiteWord, CheckerList, CheckerRemove, FreezeRead, FreezeSet,
+		CertRead, CertIssue,
 	}
 }
 
@@ -87,7 +92,7 @@ func Actions() []Action {
 func (a Action) Looks() bool {
 	switch a {
 	case ZoneRead, ZoneList, ZoneExport, HostRead, HostList, RecordRead, AuditRead, StatusRead, WhoAmI, LoginRead, Watch, TokenList,
-		EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead:
+		EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead:
 		return true
 	}
 	return false

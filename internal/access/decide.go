@@ -128,7 +128,7 @@ func blocked(a Action, r Resource) error {
 // reads reports whether an action changes nothing.
 func reads(a Action) bool {
 	switch a {
-	case HostRead, RecordRead, AuditRead, StatusRead, Watch, EndpointRead, PolicyRead, CheckRead:
+	case HostRead, RecordRead, AuditRead, StatusRead, Watch, EndpointRead, PolicyRead, CheckRead, CertRead:
 		return true
 	}
 	return false
@@ -157,7 +157,7 @@ func aboutOneName(a Action) bool {
 	switch a {
 	case HostRead, HostUpdate, HostDelete, SetAddresses, RotateSecret, HostShare, HostTransfer, HostAccept, HostBlock, HostDisable, RecordRead, RecordSet, RecordDelete,
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,
-		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove:
+		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove, CertRead, CertIssue:
 		return true
 	}
 	return false

@@ -55,7 +55,7 @@ func TestNarrowed(t *testing.T) {
 		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: []string{"grant"}}, RotateSecret, www, model.Denied},
 		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: append(words(secretRights), "grant")}, RotateSecret, www, yes},
 		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: append(words(secretRights), "grant")}, HostShare, www, model.Denied},
-		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: []string{"grant", "host.*", "record.*", "audit.*", "status.*", "watch", "endpoint.*", "policy.*", "check.*"}}, HostTransfer, www, yes},
+		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: []string{"grant", "host.*", "record.*", "audit.*", "status.*", "watch", "endpoint.*", "policy.*", "check.*", "cert.*"}}, HostTransfer, www, yes},
 		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: []string{"grant", "host.*", "record.*", "audit.*", "status.*", "watch"}}, HostTransfer, www, model.Denied},
 		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: []string{"grant", "endpoint.*"}}, EndpointRotateSecret, www, yes},
 		{"hands on: grant listed, and all that it gives", model.TokenLimits{Actions: []string{"grant", "endpoint.read"}}, EndpointRotateSecret, www, model.Denied},

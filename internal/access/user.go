@@ -60,6 +60,9 @@ var rights = map[Action]role{
 	CheckSet:             zoneAdmin | owner | editor,
 	CheckRemove:          zoneAdmin | owner | editor,
 
+	CertRead:  zoneAdmin | owner | editor,
+	CertIssue: zoneAdmin | owner | editor,
+
 	AuditRead:  zoneAdmin | owner | editor,
 	StatusRead: zoneAdmin | owner | editor,
 	Watch:      zoneAdmin | owner | editor,

@@ -1,0 +1,298 @@
+package controlapi
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"signpost/internal/access"
+	"signpost/internal/acme"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// acmeAutomation is who sets challenges and takes them away.
+const acmeAutomation = "system/acme"
+
+// challengePlace is where the challenge of a host is, whose own place is the second of the
+// path. Errors: Precondition when that is in another zone than the host.
+func challengePlace(tx *store.Tx, host model.Name) (place, error) {
+	refuse := func(why string) (place, error) {
+		return place{}, model.E(model.Precondition, issueOp, host.Text()).Because(why)
+	}
+	name, err := host.Child(access.Challenge)
+	if err != nil {
+		return refuse("its name is too long for " + access.Challenge + " below it")
+	}
+	at, err := readPlace(tx, name, dns.TypeTXT)
+	switch {
+	case err != nil:
+		return at, err
+	case at.apex || len(at.path) < 2:
+		return refuse(name.Text() + " is a zone of its own")
+	case at.path[1].Data == nil || at.path[1].Data.Host == nil || at.path[1].Host == nil:
+		return refuse("there is no such host")
+	}
+	return at, nil
+}
+
+// solver sets the challenge of one order and takes it away.
+type solver struct {
+	c         *call
+	w         *wantedCert
+	order     *store.Order
+	presented bool
+	failed    error // why it was not set, or not seen
+}
+
+// Present sets the values and waits until every name server serves them.
+func (v *solver) Present(ctx context.Context, values []acme.Challenge) error {
+	v.presented = true
+	rev, err := v.set(ctx, values)
+	if err == nil {
+		err = v.c.s.awaitServed(ctx, v.w.zone, rev)
+	}
+	v.failed = err
+	return err
+}
+
+// CleanUp takes the values away. What it cannot is swept later.
+func (v *solver) CleanUp(ctx context.Context, _ []acme.Challenge) error {
+	ctx, cancel := context.WithTimeout(ctx, afterwards)
+	defer cancel()
+	err := v.c.s.takeChallenge(ctx, v.c.caller.LogID, v.w.zone.Name, v.w.host, v.order.ID())
+	if err != nil {
+		v.c.log(slog.LevelWarn, "a challenge is left to be swept", v.c.line(""), slog.Any("error", err))
+	}
+	return err
+}
+
+func (v *solver) set(ctx context.Context, values []acme.Challenge) (int64, error) {
+	s := v.c.s
+	var last *plan
+	res, err := s.store.Update(ctx, func(tx *store.Tx) error {
+		last = s.acmePlan(ctx, tx, v.c.caller.LogID)
+		if err := tx.HoldOrder(v.order); err != nil {
+			return err
+		}
+		z, h, err := last.host(v.w.host, "")
+		if err == nil {
+			err = v.w.still(z, h)
+		}
+		if err == nil {
+			err = s.orderable(tx, v.w.host)
+		}
+		if err != nil {
+			return err
+		}
+		at, err := challengePlace(tx, v.w.host)
+		if err != nil {
+			return err
+		}
+		left, err := tx.Challenge(z, v.w.host) // by an order that ended in the middle
+		if err != nil {
+			return err
+		}
+		next := &model.Challenge{Order: v.order.ID(), ExpireTime: s.now().Add(challengeExpires)}
+		for _, c := range values {
+			if c.Name != at.name {
+				return model.E(model.Internal, issueOp, v.w.host.Text()).Because("the challenge is for another name")
+			}
+			next.Values = append(next.Values, c.Value)
+		}
+		old, had := model.FindRRset(at.sets(), dns.TypeTXT)
+		ttl := old.TTL
+		if !had {
+			ttl = z.WithDefaults().MinTTL
+		}
+		kept := old
+		if left != nil {
+			kept = withoutValues(old, left.Values)
+		}
+		set, err := withValues(kept, ttl, next.Values)
+		if err != nil {
+			return err
+		}
+		if err := last.putSets(at, model.WithRRset(at.sets(), set)); err != nil {
+			return err
+		}
+		tx.PutChallenge(z, v.w.host, next)
+		last.record(z.Name, at.name, "TXT", setText(old), setText(set))
+		last.ready = true
+		return nil
+	})
+	last.writeDown(res.Revision, err)
+	return res.Revision, err
+}
+
+// acmePlan is a change that is nobody's call, but for the sake of one.
+func (s *Service) acmePlan(ctx context.Context, tx *store.Tx, logID string) *plan {
+	return &plan{Tx: tx, call: &call{s: s, ctx: ctx, caller: Caller{LogID: logID}, automation: acmeAutomation, action: access.CertChallenge}}
+}
+
+// takeChallenge takes away what an order has set below a host, and nothing else.
+func (s *Service) takeChallenge(ctx context.Context, logID string, zone, host model.Name, order string) error {
+	var last *plan
+	res, err := s.store.Update(ctx, func(tx *store.Tx) error {
+		last = s.acmePlan(ctx, tx, logID)
+		z, err := tx.Zone(zone)
+		if err != nil {
+			if model.KindOf(err) == model.NotFound {
+				err = nil
+			}
+			return err
+		}
+		kept, err := tx.Challenge(z, host)
+		if err != nil || kept == nil || kept.Order != order {
+			return err
+		}
+		tx.PutChallenge(z, host, nil)
+		last.ready = true
+		name, err := host.Child(access.Challenge)
+		if err != nil {
+			return err
+		}
+		at, err := readPlace(tx, name, dns.TypeTXT)
+		if err != nil || at.zone.Name != zone || at.apex {
+			return err
+		}
+		old, _ := model.FindRRset(at.sets(), dns.TypeTXT)
+		next := withoutValues(old, kept.Values)
+		if len(next.Data) == len(old.Data) {
+			return nil
+		}
+		if h := hostOn(at.path); h != nil {
+			last.owner = h.Host.Owner
+		}
+		sets := model.WithRRset(at.sets(), next)
+		if len(next.Data) == 0 {
+			sets = model.WithoutRRset(at.sets(), dns.TypeTXT)
+		}
+		last.record(zone, name, "TXT", setText(old), setText(next))
+		return last.putSets(at, sets)
+	})
+	last.writeDown(res.Revision, err)
+	return err
+}
+
+// SweepChallenges takes away what orders have left below hosts that ended in the middle,
+// or have been under way for an hour. Any number of services may do this at once.
+func (s *Service) SweepChallenges(ctx context.Context) (taken int, err error) {
+	tx, err := s.store.Look(ctx)
+	if err != nil {
+		return 0, err
+	}
+	hosts, err := tx.Challenges()
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range hosts {
+		z, err := tx.Zone(h.Zone)
+		if err != nil {
+			return taken, err
+		}
+		left, err := tx.Challenge(z, h.Name)
+		if err != nil || left == nil {
+			return taken, err
+		}
+		under, err := tx.OrderOf(z, h.Name)
+		if err != nil {
+			return taken, err
+		}
+		if under == left.Order && s.now().Before(left.ExpireTime) {
+			continue
+		}
+		if err := s.takeChallenge(ctx, "", h.Zone, h.Name, left.Order); err != nil {
+			return taken, err
+		}
+		taken++
+	}
+	return taken, nil
+}
+
+// txtData is the wire form of a TXT record of one string (RFC 1035 section 3.3.14).
+func txtData(value string) []byte { return append([]byte{byte(len(value))}, value...) }
+
+func withoutValues(set model.RRset, values []string) model.RRset {
+	set.Data = slices.DeleteFunc(slices.Clone(set.Data), func(d []byte) bool {
+		return slices.ContainsFunc(values, func(v string) bool { return bytes.Equal(d, txtData(v)) })
+	})
+	return set
+}
+
+// withValues is a set of TXT records with some more. Errors: Exhausted when they do not fit.
+func withValues(set model.RRset, ttl uint32, values []string) (model.RRset, error) {
+	var lines []string
+	if len(set.Data) > 0 {
+		lines = set.Text()
+	}
+	for _, v := range values {
+		lines = append(lines, `"`+v+`"`)
+	}
+	next, err := model.ParseRRset(dns.TypeTXT, ttl, lines)
+	if err == nil && next.Size() > model.MaxSetSize {
+		err = model.E(model.Exhausted, "set challenge", "").Because("there are too many TXT records beside it").Hint("delete some")
+	}
+	return next, err
+}
+
+// awaitServed waits until every name server of a zone that can be asked serves it as of a
+// revision; 0: as it is now. Errors: Unavailable when one does not in time, Precondition
+// when none can be asked.
+func (s *Service) awaitServed(ctx context.Context, zone *model.Zone, rev int64) error {
+	wait := s.authority.Wait
+	if wait == 0 {
+		wait = challengeWait
+	}
+	asking, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var q question
+	var servers []server
+	if err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
+		q, servers, err = s.questionAbout(tx, zone.Name)
+		return err
+	}); err != nil {
+		return err
+	}
+	if rev > 0 {
+		q.serial = q.base + uint32(rev)
+	}
+	began := time.Now()
+	asked := 0
+	var behindNow []string
+	for _, v := range askAll(asking, servers, q, true) {
+		switch v.State {
+		case visible:
+			asked++
+		case behind:
+			asked++
+			behindNow = append(behindNow, v.Server+" ("+detailOr(v)+")")
+		}
+	}
+	op := func(k model.Kind) *model.Error { return model.E(k, "serve challenge in", zone.Name.Text()) }
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case asked == 0:
+		return op(model.Precondition).Because("none of the zone's name servers can be asked whether it serves it").
+			Hint("those who run this service give the setting name-servers")
+	case len(behindNow) > 0:
+		return op(model.Unavailable).Because("after " + time.Since(began).Round(100*time.Millisecond).String() + " not served by " + strings.Join(behindNow, ", ")).
+			Hint("try again when it is; signpost status shows it")
+	}
+	return nil
+}
+
+func detailOr(v *pb.Visibility) string {
+	if v.GetDetail() == "" {
+		return "it serves an older state"
+	}
+	return v.GetDetail()
+}
+
