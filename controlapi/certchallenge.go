@@ -295,4 +295,3 @@ func detailOr(v *pb.Visibility) string {
 	}
 	return v.GetDetail()
 }
-

@@ -263,7 +263,9 @@ func (c *call) keepCert(w *wantedCert, order *store.Order, cert *model.Certifica
 // refusal is what an authority's failure is to who asked. Lost: the type of the problem,
 // which is in the text alone.
 func (c *call) refusal(w *wantedCert, err error) error {
-	e := func(k model.Kind, why string) *model.Error { return model.E(k, issueOp, w.host.Text()).Because(why).From(err) }
+	e := func(k model.Kind, why string) *model.Error {
+		return model.E(k, issueOp, w.host.Text()).Because(why).From(err)
+	}
 	f := new(acme.Failure)
 	switch {
 	case errors.As(err, &f):

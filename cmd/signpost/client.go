@@ -33,6 +33,7 @@ type service struct {
 	pb.RecordServiceClient
 	pb.EndpointServiceClient
 	pb.HealthServiceClient
+	pb.CertificateServiceClient
 	pb.TokenServiceClient
 	pb.AuditServiceClient
 	pb.PrincipalServiceClient
@@ -107,6 +108,7 @@ func (c *cli) connect(server string, token func(context.Context) (string, error)
 	s.RecordServiceClient = pb.NewRecordServiceClient(s.conn)
 	s.EndpointServiceClient = pb.NewEndpointServiceClient(s.conn)
 	s.HealthServiceClient = pb.NewHealthServiceClient(s.conn)
+	s.CertificateServiceClient = pb.NewCertificateServiceClient(s.conn)
 	s.TokenServiceClient = pb.NewTokenServiceClient(s.conn)
 	s.AuditServiceClient = pb.NewAuditServiceClient(s.conn)
 	s.PrincipalServiceClient = pb.NewPrincipalServiceClient(s.conn)

@@ -24,6 +24,7 @@ type answer struct {
 	status    int
 	body      any
 	text      string
+	file      string // text is a PEM file of this name
 	challenge string
 	after     time.Duration // when to try again; 0: retryAfter where that is said
 }
@@ -42,6 +43,10 @@ func (a answer) write(w http.ResponseWriter) {
 			a.status = http.StatusInternalServerError
 		}
 		text = strings.TrimSuffix(b.String(), "\n")
+	}
+	if a.file != "" {
+		h.Set("Content-Type", "application/x-pem-file")
+		h.Set("Content-Disposition", `attachment; filename="`+a.file+`"`)
 	}
 	if a.challenge != "" {
 		h.Set("WWW-Authenticate", a.challenge)

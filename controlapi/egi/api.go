@@ -14,9 +14,10 @@ const (
 )
 
 func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request) {
+	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")[1:]
 	c, end := h.open(r)
 	defer end()
-	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")[1:]
+	c.answers = w
 	fqdn := ""
 	if len(path) > 1 && path[0] == "hosts" {
 		fqdn = path[1]
@@ -52,10 +53,14 @@ func (c *call) api(path []string) answer {
 				}{firstOf(h, true)}
 			})
 		}
+	case isCertificate(path):
+		do = func() answer { return c.apiCertificate(path[1]) }
 	default:
 		return do()
 	}
 	switch m := c.request.Method; {
+	case m == http.MethodPost && isCertificate(path):
+		return do()
 	case m == http.MethodGet, m == http.MethodHead:
 		return do()
 	case m == http.MethodPost && len(path) == 1 && path[0] == "hosts":
@@ -110,4 +115,8 @@ func (c *call) apiHost(fqdn string, show func(*pb.Host) any) answer {
 		return translateAPI(err, noHost)
 	}
 	return answer{status: http.StatusOK, body: show(h)}
+}
+
+func isCertificate(path []string) bool {
+	return len(path) == 3 && path[0] == "hosts" && path[2] == "certificate"
 }

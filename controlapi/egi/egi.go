@@ -5,8 +5,8 @@
 //
 // What it serves, each with or without a slash at the end: /nic/register, /nic/unregister,
 // /nic/domains, /nic/hosts and /nic/generate_secret, which answer {"status":…}, and
-// /api/domains and /api/hosts, which answer as its newer interface did, {"detail":…} when
-// something is wrong. Addresses are updated with dyndns2.
+// /api/domains and /api/hosts, certificates included, which answer as its newer interface
+// did, {"detail":…} when something is wrong. Addresses are updated with dyndns2.
 //
 // All of it is for people and their tokens: a host's secret is no credential here.
 package egi
@@ -23,8 +23,13 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
-// answerWithin is when we say that we do not know. The clients give up after 10 s.
-const answerWithin = 8 * time.Second
+// answerWithin is when we say that we do not know. The clients give up after 10 s. They wait
+// 60 s for a certificate, which is ordered to the end all the same: when they ask again, with
+// the same key, it is there.
+const (
+	answerWithin      = 8 * time.Second
+	certificateWithin = 3 * time.Minute
+)
 
 // Handler serves all paths.
 type Handler struct {
@@ -90,6 +95,7 @@ type call struct {
 	ctx     context.Context
 	service *controlapi.Service
 	request *http.Request
+	answers http.ResponseWriter // of requests with a body
 	query   url.Values
 	broken  bool               // something in it cannot be read
 	base    string             // that URLs begin with
@@ -97,7 +103,11 @@ type call struct {
 }
 
 func (h *Handler) open(r *http.Request) (*call, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	within := answerWithin
+	if r.Method == http.MethodPost {
+		within = certificateWithin
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), within)
 	ctx = controlapi.WithCaller(ctx, controlapi.Caller{
 		Authorization: r.Header.Get("Authorization"), Source: h.proxies.Client(r.RemoteAddr, r.Header), UserAgent: r.UserAgent(),
 	})

@@ -58,6 +58,13 @@ type Config struct {
 	AuditKeepDays     int           `koanf:"audit-keep-days"`
 	AuditKeepMiB      int           `koanf:"audit-keep-mib"`
 
+	ACMEDirectory string   `koanf:"acme-directory"`
+	ACMECA        string   `koanf:"acme-ca-file"`
+	ACMEContact   []string `koanf:"acme-contact"`
+	ACMEEABKeyID  string   `koanf:"acme-eab-key-id"`
+	ACMEEABFile   string   `koanf:"acme-eab-hmac-file"`
+	ACMEZoneLimit int      `koanf:"acme-zone-limit"`
+
 	Monitor bool   `koanf:"monitor"`
 	Site    string `koanf:"site"`
 
@@ -95,6 +102,12 @@ func Flags(f *pflag.FlagSet) {
 	f.String("audit-file", "", "file for a JSON line for each change and each refusal, opened anew on SIGHUP; - is standard output")
 	f.Int("audit-keep-days", 30, "days of the audit that etcd keeps")
 	f.Int("audit-keep-mib", 256, "MiB of the audit that etcd keeps, if that is less")
+	f.String("acme-directory", "", "URL of the directory of a certificate authority (ACME) that issues certificates for hosts")
+	f.String("acme-ca-file", "", "certificates (PEM) of who vouches for acme-directory; default: those of the system")
+	f.StringSlice("acme-contact", nil, "mailto: URLs that the certificate authority is given")
+	f.String("acme-eab-key-id", "", "external account binding: the key's identifier, for authorities that want one")
+	f.String("acme-eab-hmac-file", "", "external account binding: file with the HMAC key, in base64url")
+	f.Int("acme-zone-limit", 50, "certificates that the authority issues for one zone in a week; 80 % of them are ordered")
 	f.Bool("monitor", false, "check the endpoints of hosts, too, for --site")
 	f.String("site", "", "the site whose checker --monitor is: 1 to 63 lower-case letters, digits and hyphens")
 }
@@ -122,6 +135,7 @@ func (c Config) check() []error {
 	problems = append(problems, c.etcd().Check()...)
 	problems = append(problems, c.checkFront()...)
 	problems = append(problems, c.checkMonitor()...)
+	problems = append(problems, c.checkACME()...)
 	addresses := map[string][]string{"http-listen": {c.HTTPListen}, "admin-listen": {c.AdminListen}, "name-servers": c.NameServers}
 	if c.HTTPRedirect != "" {
 		addresses["http-redirect-listen"] = []string{c.HTTPRedirect}
@@ -206,7 +220,7 @@ func (c Config) operators() ([]model.PrincipalName, error) {
 // tellOpenFiles warns of files with secrets that anybody on this machine can read or write.
 // It is no error: some machines have no other users, and some ways to mount files no modes.
 func (c Config) tellOpenFiles(log *slog.Logger) {
-	secret := append([]string{c.MasterKeyFile, c.AdminTokenFile, c.TLSKey, c.EtcdKey, c.EtcdPasswordFile}, c.FurtherKeyFiles...)
+	secret := append([]string{c.MasterKeyFile, c.AdminTokenFile, c.TLSKey, c.EtcdKey, c.EtcdPasswordFile, c.ACMEEABFile}, c.FurtherKeyFiles...)
 	for _, i := range c.Issuers {
 		secret = append(secret, i.IntrospectionSecretFile)
 	}

@@ -41,6 +41,7 @@ func defaults() Config {
 		MasterKeyFile: "master.key", AdminTokenFile: "admin.token", LogLevel: "info", PerAddress: 256,
 		AuditKeepDays: 30, AuditKeepMiB: 256,
 		FurtherKeyFiles: []string{}, GroupMaxAge: 720 * time.Hour,
+		ACMEContact: []string{}, ACMEZoneLimit: 50,
 	}
 }
 
@@ -67,6 +68,7 @@ func TestSettings(t *testing.T) {
 			"--blocked-hosts=login-*.example.org", "--blocked-agents=Bad/1", "--blocked-addresses=203.0.113.0/24",
 			"--public-url=https://dns.example.org", "--http-redirect-listen=127.0.0.1:3", "--unsafe-plain-http", "--connections-per-address=7",
 			"--further-master-key-files=m2,m3", "--group-max-age=48h", "--monitor", "--site=north",
+			"--acme-directory=https://ca.example.org/dir", "--acme-ca-file=r", "--acme-contact=mailto:dns@example.org", "--acme-eab-key-id=k1", "--acme-eab-hmac-file=h", "--acme-zone-limit=300",
 		}, func(c *Config) {
 			*c = Config{
 				EtcdEndpoints: []string{"https://a:1"}, EtcdPrefix: "/p", EtcdCert: "c", EtcdKey: "k", EtcdCA: "ca", EtcdUser: "u", EtcdPasswordFile: "pw",
@@ -76,6 +78,7 @@ func TestSettings(t *testing.T) {
 				BlockedHosts: []string{"login-*.example.org"}, BlockedPrincipals: []string{}, BlockedAgents: []string{"Bad/1"}, BlockedAddresses: []string{"203.0.113.0/24"},
 				PublicURL: "https://dns.example.org", HTTPRedirect: "127.0.0.1:3", UnsafePlainHTTP: true, PerAddress: 7,
 				FurtherKeyFiles: []string{"m2", "m3"}, GroupMaxAge: 48 * time.Hour, Monitor: true, Site: "north",
+				ACMEDirectory: "https://ca.example.org/dir", ACMECA: "r", ACMEContact: []string{"mailto:dns@example.org"}, ACMEEABKeyID: "k1", ACMEEABFile: "h", ACMEZoneLimit: 300,
 			}
 		}},
 		{"plain HTTP on any address", "", map[string]string{"SIGNPOST_UNSAFE_PLAIN_HTTP": "true"}, []string{"--http-listen=:8080"},
@@ -185,6 +188,9 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		{"networks allowed without a monitor", "allow: [example.org=10.0.0.0/8]\n", nil, nil, []string{"allow", "monitor"}},
 		{"networks allowed in the environment", "", map[string]string{"SIGNPOST_ALLOW": "example.org=10.0.0.0/8"}, nil, []string{"SIGNPOST_ALLOW"}},
 		{"networks that are none", "monitor: true\nsite: north\nallow: [10.0.0.0/8]\n", nil, nil, []string{"allow", "ZONE=PREFIX"}},
+		{"an authority that is none", "", nil, []string{"--acme-directory=http://ca.example.org/dir", "--acme-contact=dns@example.org", "--acme-zone-limit=0", "--acme-eab-key-id=k"},
+			[]string{"acme-directory: it is not https", "acme-contact", "acme-zone-limit", "acme-eab-hmac-file"}},
+		{"a word for no authority", "", nil, []string{"--acme-contact=mailto:dns@example.org", "--acme-ca-file=x"}, []string{"acme-contact", "acme-ca-file", "give acme-directory"}},
 		{"no YAML", "- a\n", nil, nil, []string{"config.yaml"}},
 	}
 	for _, tt := range tests {

@@ -136,9 +136,13 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	authority, err := c.authority(time.Now)
+	if err != nil {
+		return err
+	}
 	if s.service, err = controlapi.New(controlapi.Config{
 		Store: s.store, Version: version.Version, NameServers: c.NameServers, Log: log, Metrics: metrics, Audit: s.audit,
-		Users: people.Verify, Issuers: people.Issuers(), Operators: operators, Barred: barred, GroupMaxAge: c.GroupMaxAge,
+		Users: people.Verify, Issuers: people.Issuers(), Operators: operators, Barred: barred, GroupMaxAge: c.GroupMaxAge, Authority: authority,
 	}); err != nil {
 		return err
 	}
@@ -170,6 +174,7 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	s.running.Go(func() { _ = s.store.KeepCopy(running) }) // it ends with running, and only then
 	s.running.Go(func() { sweep(running, s.store, log) })
 	s.running.Go(func() { endLeases(running, s.service, leasesEvery, log) })
+	s.running.Go(func() { sweepChallenges(running, s.service, challengesEvery, log) })
 	s.running.Go(func() { automatic.Run(running) })
 	s.running.Go(func() { s.service.NoteUses(running) })
 	s.running.Go(func() { s.service.SumUpRefusals(running) })

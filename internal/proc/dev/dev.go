@@ -64,7 +64,7 @@ func (d *Dev) start(ctx context.Context, o Options, p plan, log *slog.Logger) er
 	if d.etcd, err = localetcd.Start(localetcd.Options{Dir: d.dir.path, ListenClient: p.etcd, Compact: true, LogErrors: true}); err != nil {
 		return taken(err, "--etcd-listen")
 	}
-	if d.control, err = control.Start(ctx, d.controlConfig(p), log); err != nil {
+	if d.control, err = control.Start(ctx, d.controlConfig(o, p), log); err != nil {
 		return taken(err, "--http-listen")
 	}
 	if err := d.control.EnsureToken(ctx); err != nil {
@@ -98,11 +98,12 @@ func (p plan) host() string {
 	return host
 }
 
-func (d *Dev) controlConfig(p plan) control.Config {
+func (d *Dev) controlConfig(o Options, p plan) control.Config {
 	return control.Config{
 		EtcdEndpoints: []string{d.etcd.Endpoint()}, EtcdPrefix: "/signpost",
 		HTTPListen: p.http, AdminListen: "127.0.0.1:0", NameServers: p.dns, LogLevel: "warn",
 		MasterKeyFile: d.dir.file("master.key"), AdminTokenFile: d.dir.file("admin.token"),
+		ACMEDirectory: o.ACMEDirectory, ACMECA: o.ACMECA,
 		Monitor: true, Site: site, Allow: local, ChecksHere: true,
 	}
 }

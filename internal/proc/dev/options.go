@@ -25,6 +25,9 @@ type Options struct {
 	EtcdListen   string // "": a free port
 	Ephemeral    bool
 	UnsafeListen bool
+
+	ACMEDirectory string // "": certificates are not to be had
+	ACMECA        string // file of who vouches for it; "": the system's
 }
 
 // Flags declares the flags with their defaults.
@@ -36,6 +39,8 @@ func (o *Options) Flags(f *pflag.FlagSet) {
 	f.IntVar(&o.Replicas, "replicas", 2, "how many DNS replicas")
 	f.StringVar(&o.EtcdListen, "etcd-listen", "", "HOST:PORT of etcd for another coredns or etcdctl (default a free port)")
 	f.BoolVar(&o.Ephemeral, "ephemeral", false, "use fresh data in a temporary place and remove it at the end")
+	f.StringVar(&o.ACMEDirectory, "acme-directory", "", "URL of the directory of a certificate authority (ACME), such as a Pebble's on this machine")
+	f.StringVar(&o.ACMECA, "acme-ca-file", "", "certificates (PEM) of who vouches for --acme-directory (default those of the system)")
 	f.BoolVar(&o.UnsafeListen, "unsafe-listen", false, "allow addresses other than loopback: anybody who reaches them can read and guess, and change everything through --etcd-listen")
 }
 
