@@ -66,14 +66,19 @@ type OrderCount struct {
 	Count uint32
 }
 
-// Wait is how long to wait until there are fewer than limit; 0: there are.
-func (o Orders) Wait(limit int, now time.Time) time.Duration {
-	o = o.since(now)
+// Count is how many orders there were in the last OrderSpan.
+func (o Orders) Count(now time.Time) int {
 	n := 0
-	for _, c := range o {
+	for _, c := range o.since(now) {
 		n += int(c.Count)
 	}
-	for _, c := range o {
+	return n
+}
+
+// Wait is how long to wait until there are fewer than limit, at least 1; 0: there are.
+func (o Orders) Wait(limit int, now time.Time) time.Duration {
+	n := o.Count(now)
+	for _, c := range o.since(now) {
 		if n < limit {
 			break
 		}

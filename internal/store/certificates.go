@@ -60,6 +60,12 @@ func (tx *Tx) TakeOrderBack(of OrderedBy) error {
 	return nil
 }
 
+// CountOrders is how many orders of these names there were in the last week.
+func (tx *Tx) CountOrders(names model.Name, now time.Time) (int, error) {
+	o, err := tx.ordersAt(tx.s.keys.ordersOfNames(names))
+	return o.Count(now), err
+}
+
 func (tx *Tx) ordersAt(key string) (model.Orders, error) {
 	h, err := tx.one(key)
 	if err != nil || !h.there() {

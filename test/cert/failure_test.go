@@ -1,0 +1,210 @@
+package cert
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"signpost/internal/acme/pebbletest"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// lagging is a name server that serves what there was when it was last let on.
+func lagging(t *testing.T) (addr string, serial *atomic.Uint32) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial = new(atomic.Uint32)
+	srv := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg)
+		m.SetReply(r)
+		if r.Question[0].Qtype == dns.TypeSOA {
+			hdr := dns.RR_Header{Name: r.Question[0].Name, Rrtype: dns.TypeSOA, Class: dns.ClassINET}
+			m.Answer = []dns.RR{&dns.SOA{Hdr: hdr, Ns: ".", Mbox: ".", Serial: serial.Load()}}
+		}
+		_ = w.WriteMsg(m)
+	})}
+	go srv.ActivateAndServe()
+	t.Cleanup(func() { _ = srv.Shutdown() })
+	return conn.LocalAddr().String(), serial
+}
+
+func retry(err error) time.Duration {
+	for _, d := range status.Convert(err).Details() {
+		if r, ok := d.(*errdetails.RetryInfo); ok {
+			return r.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+// orders is how many orders are counted of a host.
+func (s *control) orders(host model.Name) (n int) {
+	s.w.t.Helper()
+	s.w.check(s.store.Read(s.w.t.Context(), func(tx *store.Tx) (err error) {
+		n, err = tx.CountOrders(host, s.w.now())
+		return err
+	}))
+	return n
+}
+
+// An authority that is down or refuses: the error says so, and nothing is left behind.
+func TestAnAuthorityThatDoesNot(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	key := newKey(t)
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, key, "web.vo.example.org")}
+	refuse := func(path string, code int, typ, detail string, header ...string) {
+		w.ca.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasPrefix(r.URL.Path, path) {
+				return false
+			}
+			rw.Header().Set("Replay-Nonce", "AAAA")
+			for i := 0; i < len(header); i += 2 {
+				rw.Header().Set(header[i], header[i+1])
+			}
+			pebbletest.Refuse(rw, code, typ, detail)
+			return true
+		})
+	}
+	counted := 0
+	fails := func(says string, code codes.Code, why string, counts bool) error {
+		t.Helper()
+		_, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
+		if status.Code(err) != code || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", says, err)
+		}
+		if left := w.txt("web.vo.example.org"); len(left) > 0 {
+			t.Errorf("%s: left behind: %q", says, left)
+		}
+		w.nothingLeft()
+		if counts {
+			counted++
+		}
+		if n := s.orders("web.vo.example.org."); n != counted {
+			t.Errorf("%s: %d orders are counted, want %d", says, n, counted)
+		}
+		return err
+	}
+	refuse(pebbletest.Directory, 503, "serverInternal", "closed for the night")
+	fails("trouble of its own", codes.Unavailable, "the certificate authority is not available", false)
+	refuse(pebbletest.NewOrder, 403, "rejectedIdentifier", "this name is on a list")
+	fails("a name that it does not take", codes.FailedPrecondition, "the certificate authority refuses: rejectedIdentifier: this name is on a list", true)
+	refuse(pebbletest.NewOrder, 429, "rateLimited", "too many certificates", "Retry-After", "7200")
+	err := fails("its own limit", codes.ResourceExhausted, "rateLimited: too many certificates", true)
+	if after := retry(err); after < 7100*time.Second || after > 7200*time.Second || !strings.Contains(err.Error(), "try again at 20") {
+		t.Errorf("try again after %v: %v", after, err)
+	}
+	resp, body := s.ask("POST", "/api/hosts/web.vo.example.org/certificate", "egi/alice", "application/json", asJSON(t, in.Csr))
+	if counted++; resp.StatusCode != 429 || body != `{"detail":"Request was throttled."}` || len(resp.Header.Get("Retry-After")) != 4 {
+		t.Error(resp.Status, resp.Header, body)
+	}
+	refuse(pebbletest.Finalize, 403, "badCSR", "it does not like the key")
+	fails("the request", codes.FailedPrecondition, "badCSR: it does not like the key", true)
+	w.ca.Close()
+	fails("it is down", codes.Unavailable, "the certificate authority is not available", false)
+	w.ca.Intercept(nil)
+}
+
+// A name server that does not serve the challenge in time: it is said which, the authority
+// is not told that it is there, and nothing is left behind.
+func TestAChallengeThatOneNameServerDoesNotServe(t *testing.T) {
+	behind, serial := lagging(t)
+	w := newWorld(t, 1, behind)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	fails := func(says string, orders int) {
+		t.Helper()
+		_, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "not served by "+behind+" (it serves an older state)") || strings.Contains(err.Error(), w.servers[0]) {
+			t.Errorf("%s: %v", says, err)
+		}
+		if n := w.ca.Count(pebbletest.NewOrder); n != orders {
+			t.Errorf("%s: %d orders were placed, want %d", says, n, orders)
+		}
+		if n := w.ca.Count(pebbletest.Tell); n != 0 {
+			t.Errorf("%s: the authority was told of a challenge", says)
+		}
+		if left := w.txt("web.vo.example.org"); len(left) > 0 {
+			t.Errorf("%s: left behind: %q", says, left)
+		}
+		w.nothingLeft()
+		if n := s.orders("web.vo.example.org."); n != 0 {
+			t.Errorf("%s: %d orders are counted", says, n)
+		}
+	}
+	fails("it is behind before", 0)
+	z, err := s.zones.GetZone(s.ctx, &pb.GetZoneRequest{Name: "vo.example.org"})
+	w.check(err)
+	serial.Store(z.Serial)
+	fails("it falls behind", 1)
+	serial.Store(z.Serial + 1<<20) // ahead of all that is to come
+	if _, err := s.certs.IssueCertificate(s.person("egi/alice"), in); err != nil {
+		t.Error(err)
+	}
+}
+
+// The limits: of the same names, of the owner's hosts, of the zone; over them the time is
+// said, and the authority is not asked.
+func TestOrdersHaveLimits(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	s.host("two.vo.example.org", false)
+	_, err := s.hosts.CreateHost(s.person("egi/bob"), &pb.CreateHostRequest{Fqdn: "bobs.vo.example.org"})
+	w.check(err)
+	place := func(n int, by store.OrderedBy) {
+		t.Helper()
+		for range n {
+			_, err := s.store.Update(t.Context(), func(tx *store.Tx) error { return tx.PlaceOrder(by, store.OrderedMost{}, w.now()) })
+			w.check(err)
+		}
+	}
+	order := func(who, host string) error {
+		_, err := s.certs.IssueCertificate(s.person(who), &pb.IssueCertificateRequest{Fqdn: host, Csr: request(t, newKey(t), host)})
+		return err
+	}
+	limited := func(err error, why string) {
+		t.Helper()
+		week := 7 * 24 * time.Hour
+		if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), why) || retry(err) > week || retry(err) < week-2*time.Hour {
+			t.Errorf("%v, after %v; want %q", err, retry(err), why)
+		}
+	}
+	place(4, store.OrderedBy{Names: "web.vo.example.org.", Owner: "egi/alice", Zone: "vo.example.org."})
+	if err := order("egi/alice", "web.vo.example.org"); err != nil {
+		t.Error("the fifth:", err)
+	}
+	placed := w.ca.Count(pebbletest.NewOrder)
+	limited(order("egi/alice", "web.vo.example.org"), "its certificate was ordered 5 times in the last seven days, as many as one may; try again at 20")
+	place(15, store.OrderedBy{Names: "x.vo.example.org.", Owner: "egi/alice", Zone: "other.example.org."})
+	limited(order("egi/alice", "two.vo.example.org"), "certificates of its owner's hosts were ordered 20 times")
+	place(35, store.OrderedBy{Names: "x.vo.example.org.", Zone: "vo.example.org."})
+	limited(order("egi/bob", "bobs.vo.example.org"), "certificates in zone vo.example.org were ordered 40 times")
+	if n := w.ca.Count(pebbletest.NewOrder); n != placed {
+		t.Errorf("the authority was asked %d times over the limits", n-placed)
+	}
+	w.offset.Store(int64(7*24*time.Hour + 2*time.Hour))
+	for who, host := range map[string]string{"egi/alice": "web.vo.example.org", "egi/bob": "bobs.vo.example.org"} {
+		if err := order(who, host); err != nil {
+			t.Errorf("a week later: %v", err)
+		}
+	}
+}
