@@ -34,8 +34,12 @@ its life is left.`,
 	f := cmd.Flags()
 	f.StringVar(&file, "csr", "", "the signing request, PEM or DER; - is standard input")
 	f.StringVar(&out, "out", "", "write the chain to this file instead")
-	_ = cmd.RegisterFlagCompletionFunc("csr", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveDefault })
-	_ = cmd.RegisterFlagCompletionFunc("out", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) { return nil, cobra.ShellCompDirectiveDefault })
+	_ = cmd.RegisterFlagCompletionFunc("csr", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault
+	})
+	_ = cmd.RegisterFlagCompletionFunc("out", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault
+	})
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
 		csr, err := c.signingRequest(file)
 		if err != nil {

@@ -32,12 +32,13 @@ func TestScripts(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	ca := newAuthority(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
-			return start(env)
+			return start(env, ca)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"answers": answers, "keep": keep, "without-servers": withoutServers,
@@ -47,12 +48,17 @@ func TestScripts(t *testing.T) {
 
 type devKey struct{}
 
-func start(env *testscript.Env) error {
-	d, err := dev.Start(context.Background(), dev.Options{
-		DNSListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Zone: "fedcloud.test", Replicas: 2, Ephemeral: true,
-	}, slog.New(slog.DiscardHandler))
+func start(env *testscript.Env, ca *authority) error {
+	o := dev.Options{DNSListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Zone: "fedcloud.test", Replicas: 2, Ephemeral: true}
+	if wantsAuthority(env) {
+		ca.options(&o)
+	}
+	d, err := dev.Start(context.Background(), o, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
+	}
+	if wantsAuthority(env) {
+		ca.replica.Store(&d.Addresses.DNS[0])
 	}
 	running := &running{Dev: d}
 	env.Values[devKey{}] = running
