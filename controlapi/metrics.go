@@ -62,6 +62,7 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 			Name: "signpost_refusals_summed_total", Help: "Refused calls that have no line of their own in the log and the audit file, because there were too many.",
 		}),
 	}
+	m.orders.WithLabelValues("issued") // so that it is there before the first
 	if reg == nil {
 		return m, nil
 	}

@@ -170,6 +170,10 @@ var contract = []row{
 	{says: "api: ipv4", path: "/api/hosts/mine.example.org/ipv4", auth: "alice", want: `{"ipv4":"192.0.2.1"}`},
 	{says: "api: ipv4 of a host without", path: "/api/hosts/edited.example.org/ipv4", auth: "alice", want: `{"ipv4":null}`},
 	{says: "api: ipv4 of another's host", path: "/api/hosts/bobs.example.org/ipv4", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: certificate, without credentials", path: "/api/hosts/mine.example.org/certificate", status: 403, want: `{"detail":"Authentication credentials were not provided."}`},
+	{says: "api: certificate: not available", path: "/api/hosts/mine.example.org/certificate", auth: "alice", status: 404, want: `{"detail":"Certificate not available"}`},
+	{says: "api: certificate of another's host", path: "/api/hosts/bobs.example.org/certificate", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: certificate: no request", method: "POST", path: "/api/hosts/mine.example.org/certificate", auth: "alice", status: 400, want: `{"csr":["This field is required."]}`}, // all others are in test/cert
 	{says: "api: hosts", path: "/api/hosts", auth: "bob", want: `{"count":2,"next":null,"previous":null,"results":[` + apiHost("bobs", true) + `,` + apiHost("edited", false) + `]}`},
 }
 

@@ -148,3 +148,36 @@ func TestTheManualOfLoggingInIsRight(t *testing.T) {
 		t.Errorf("settings (-there are +told):\n%s", diff)
 	}
 }
+
+// The configuration of docs/certificates.md is taken, and its table has every setting of
+// the authority and no other.
+func TestTheManualOfCertificatesIsRight(t *testing.T) {
+	manual, err := os.ReadFile("../../../docs/certificates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(manual), -1)
+	if len(blocks) != 1 {
+		t.Fatalf("there are %d configurations", len(blocks))
+	}
+	if c, err := load(t, blocks[0][1], nil); err != nil || c.ACMEDirectory == "" {
+		t.Errorf("%v\n%s", err, blocks[0][1])
+	}
+	told := map[string]bool{}
+	_, table, _ := strings.Cut(string(manual), "| setting |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, m := range regexp.MustCompile("(?m)^\\|[^|]*").FindAllString(table, -1) {
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(m, -1) {
+			told[name[1]] = true
+		}
+	}
+	have := map[string]bool{}
+	for f := range reflect.TypeFor[Config]().NumField() {
+		if tag := reflect.TypeFor[Config]().Field(f).Tag.Get("koanf"); strings.HasPrefix(tag, "acme-") {
+			have[tag] = true
+		}
+	}
+	if diff := cmp.Diff(have, told); diff != "" {
+		t.Errorf("settings (-there are +told):\n%s", diff)
+	}
+}
