@@ -164,15 +164,20 @@ func (c *call) want(name model.Name, csr string) (w *wantedCert, err error) {
 	return w, err
 }
 
-// keptCert is the certificate that the host has, if it will do.
+// keptCert is the certificate that the host has, if it will do: not one that an authority
+// issued of which we ask no more.
 func (s *Service) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate, error) {
 	cert, err := tx.Certificate(w.zone, w.host)
 	w.replaces = ""
-	if cert != nil && s.authority != nil && cert.Directory == s.authority.Directory {
+	if err != nil || cert == nil {
+		return nil, err
+	}
+	ours := s.authority != nil && cert.Directory == s.authority.Directory
+	if ours {
 		w.replaces = cert.CertID
 	}
-	if err != nil || cert == nil || cert.KeyID != w.keyID || cert.Wildcard != w.wildcard || !cert.Fresh(s.now()) {
-		return nil, err
+	if cert.KeyID != w.keyID || cert.Wildcard != w.wildcard || !cert.Fresh(s.now()) || s.authority != nil && cert.Directory != "" && !ours {
+		return nil, nil
 	}
 	return cert, nil
 }

@@ -3,6 +3,7 @@ package controlapi
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -192,28 +193,34 @@ func (s *Service) SweepChallenges(ctx context.Context) (taken int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	var problems []error
 	for _, h := range hosts {
-		z, err := tx.Zone(h.Zone)
-		if err != nil {
-			return taken, err
+		order, err := s.leftBy(tx, h)
+		if err == nil && order != "" {
+			if err = s.takeChallenge(ctx, "", h.Zone, h.Name, order); err == nil {
+				taken++
+			}
 		}
-		left, err := tx.Challenge(z, h.Name)
-		if err != nil || left == nil {
-			return taken, err
-		}
-		under, err := tx.OrderOf(z, h.Name)
-		if err != nil {
-			return taken, err
-		}
-		if under == left.Order && s.now().Before(left.ExpireTime) {
-			continue
-		}
-		if err := s.takeChallenge(ctx, "", h.Zone, h.Name, left.Order); err != nil {
-			return taken, err
-		}
-		taken++
+		problems = append(problems, err)
 	}
-	return taken, nil
+	return taken, errors.Join(problems...)
+}
+
+// leftBy is the order that has left a challenge below a host; "": none has.
+func (s *Service) leftBy(tx *store.Tx, h store.HostAt) (string, error) {
+	z, err := tx.Zone(h.Zone)
+	if err != nil {
+		return "", err
+	}
+	left, err := tx.Challenge(z, h.Name)
+	if err != nil || left == nil {
+		return "", err
+	}
+	under, err := tx.OrderOf(z, h.Name)
+	if err != nil || under == left.Order && s.now().Before(left.ExpireTime) {
+		return "", err
+	}
+	return left.Order, nil
 }
 
 // txtData is the wire form of a TXT record of one string (RFC 1035 section 3.3.14).

@@ -19,7 +19,7 @@ type Certificate struct {
 	// not said.
 	RenewFrom, RenewTo time.Time
 	CertID             string // of RFC 9773; "" likewise
-	Directory          string // of the authority
+	Directory          string // of the authority; "": it came from elsewhere
 	ModRevision        int64
 }
 

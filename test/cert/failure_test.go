@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -206,5 +207,57 @@ func TestOrdersHaveLimits(t *testing.T) {
 		if err := order(who, host); err != nil {
 			t.Errorf("a week later: %v", err)
 		}
+	}
+}
+
+// A service that is stopped in the middle of an order takes its challenge away first.
+func TestAStopInTheMiddle(t *testing.T) {
+	w := newWorld(t, 1)
+	s, other := w.control(), w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	w.ca.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, pebbletest.Tell) {
+			s.EndStreams()
+		}
+		return false
+	})
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	_, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "this control service is being stopped; ask again") {
+		t.Error(err)
+	}
+	w.nothingLeft()
+	w.ca.Intercept(nil)
+	if _, err := other.certs.IssueCertificate(other.person("egi/alice"), in); err != nil {
+		t.Error(err)
+	}
+}
+
+// An order goes on when its client is gone, who finds the certificate there later.
+func TestAClientThatDoesNotWait(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	ctx, cancel := context.WithCancel(s.person("egi/alice"))
+	gone := make(chan struct{})
+	w.ca.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, pebbletest.NewOrder) {
+			cancel()
+			<-gone
+		}
+		return false
+	})
+	_, err := s.certs.IssueCertificate(ctx, in)
+	close(gone)
+	if status.Code(err) != codes.Canceled {
+		t.Error(err)
+	}
+	out, err := s.certs.IssueCertificate(s.person("egi/alice"), in) // it waits for that order
+	w.check(err)
+	if n := w.ca.Count(pebbletest.NewOrder); n != 1 || out.Change.Changed {
+		t.Errorf("%d orders were placed; %v", n, out.Change)
 	}
 }

@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"signpost/internal/acme/pebbletest"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -141,9 +145,56 @@ func TestAnOldCertificateIsReplaced(t *testing.T) {
 	}
 	w.offset.Store(0)
 	in.Csr = request(t, newKey(t), "web.vo.example.org")
+	told := w.ca.Count("/chalZ/")
 	issue("another key", true)
+	if n := w.ca.Count("/chalZ/"); n != told || told != 1 { // nor is a challenge set
+		t.Errorf("what the authority has seen proven is proven again: %d times, then %d", told, n)
+	}
 	_, err := s.hosts.UpdateHost(s.ctx, &pb.UpdateHostRequest{Fqdn: in.Fqdn, Wildcard: new(true)})
 	w.check(err)
 	in.Csr = request(t, key, "web.vo.example.org", "web.vo.example.org", "*.web.vo.example.org")
 	w.verify(issue("other names", true).Chain, "x.web.vo.example.org")
+}
+
+// A certificate of another authority is of no use when that one is asked no more.
+func TestAnotherAuthority(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	_, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
+	w.check(err)
+	w.ca = pebbletest.Start(t, w.servers[0])
+	next := w.control()
+	out, err := next.certs.IssueCertificate(next.person("egi/alice"), in)
+	w.check(err)
+	w.verify(out.Certificate.Chain, "web.vo.example.org")
+	if again, err := next.certs.IssueCertificate(next.person("egi/alice"), in); err != nil || again.Change.Changed {
+		t.Error(again, err)
+	}
+}
+
+// A token gets certificates if it may that, whatever else it may.
+func TestTokensMayBeNarrowedToCertificates(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	for _, tt := range []struct {
+		actions []string
+		want    codes.Code
+	}{
+		{[]string{"host.*", "record.*"}, codes.PermissionDenied},
+		{[]string{"cert.read"}, codes.PermissionDenied},
+		{[]string{"cert.issue"}, codes.OK},
+		{nil, codes.OK},
+	} {
+		token, err := s.tokens.CreateToken(s.person("egi/alice"), &pb.CreateTokenRequest{Actions: tt.actions})
+		w.check(err)
+		if _, err := s.certs.IssueCertificate(bearer(t.Context(), token.Secret), in); status.Code(err) != tt.want {
+			t.Errorf("%q: %v, want %s", tt.actions, err, tt.want)
+		}
+	}
 }

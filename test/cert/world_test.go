@@ -153,6 +153,8 @@ type control struct {
 	certs pb.CertificateServiceClient
 	audit pb.AuditServiceClient
 	watch pb.WatchServiceClient
+
+	tokens pb.TokenServiceClient
 }
 
 func (w *world) control(change ...func(*controlapi.Config)) *control {
@@ -187,6 +189,7 @@ func (w *world) control(change ...func(*controlapi.Config)) *control {
 	s.ctx = bearer(context.WithoutCancel(w.t.Context()), w.token)
 	s.zones, s.hosts, s.recs = pb.NewZoneServiceClient(conn), pb.NewHostServiceClient(conn), pb.NewRecordServiceClient(conn)
 	s.certs, s.audit, s.watch = pb.NewCertificateServiceClient(conn), pb.NewAuditServiceClient(conn), pb.NewWatchServiceClient(conn)
+	s.tokens = pb.NewTokenServiceClient(conn)
 	return s
 }
 
