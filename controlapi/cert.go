@@ -98,7 +98,7 @@ func (s *Service) IssueCertificate(ctx context.Context, in *pb.IssueCertificateR
 		if w.have != nil {
 			return w.unchanged(), nil
 		}
-		order, by, err := s.store.ClaimOrder(context.WithoutCancel(ctx), w.zone, name, w.keyID, c.who.String(), s.now())
+		order, by, err := s.store.ClaimOrder(context.WithoutCancel(ctx), w.zone, name, w.keyID, w.rev, c.who.String(), s.now())
 		if err != nil {
 			return nil, err
 		}

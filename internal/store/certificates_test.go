@@ -133,14 +133,24 @@ func TestOneHoldsAnOrder(t *testing.T) {
 	z := createZone(t, s, "vo.example.org.")
 	host := model.Name("www.vo.example.org.")
 	key, now := [32]byte{1}, time.Unix(1e9, 0)
-	claim := func() (*Order, *OrderUnderWay) {
+	claimSince := func(rev int64) (*Order, *OrderUnderWay) {
 		t.Helper()
-		o, by, err := s.ClaimOrder(t.Context(), z, host, key, "egi/a", now)
+		o, by, err := s.ClaimOrder(t.Context(), z, host, key, rev, "egi/a", now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return o, by
 	}
+	revision := func() int64 {
+		t.Helper()
+		rev, err := s.Revision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
+	claim := func() (*Order, *OrderUnderWay) { return claimSince(revision()) }
+	before := revision()
 	first, by := claim()
 	if first == nil || by != nil {
 		t.Fatal(first, by)
@@ -161,7 +171,12 @@ func TestOneHoldsAnOrder(t *testing.T) {
 	if failed := <-ended; failed == nil || failed.Kind != model.Exhausted || failed.Reason != "the limit is reached" || failed.Advice != "wait" || failed.Retry != time.Hour {
 		t.Errorf("%v", failed)
 	}
-	second, by := claim() // a failure holds nobody up
+	if o, by := claimSince(before); o != nil {
+		t.Error("who asked before it failed orders anew")
+	} else if failed, err := s.AwaitOrder(t.Context(), by); failed == nil || err != nil {
+		t.Error(failed, err)
+	}
+	second, by := claim() // a failure holds nobody up who comes later
 	if second == nil || by != nil || second.ID() == first.ID() {
 		t.Fatal(second, by)
 	}
@@ -192,7 +207,7 @@ func TestOneHoldsAnOrder(t *testing.T) {
 		o.Release()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	o, _, err := s.ClaimOrder(ctx, z, host, key, "egi/a", now)
+	o, _, err := s.ClaimOrder(ctx, z, host, key, revision(), "egi/a", now)
 	if err != nil {
 		t.Fatal(err)
 	}

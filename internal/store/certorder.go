@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -40,16 +41,16 @@ type OrderUnderWay struct {
 
 var errOrderLost = model.E(model.Aborted, "order certificate", "").Because("this control service lost its hold on the order: etcd was away for too long").Hint("ask again")
 
-// ClaimOrder holds the ordering of a host's certificate, or says who does. Errors:
-// Unavailable.
-func (s *Store) ClaimOrder(ctx context.Context, z *model.Zone, host model.Name, keyID [32]byte, principal string, now time.Time) (*Order, *OrderUnderWay, error) {
+// ClaimOrder holds the ordering of a host's certificate, or says who does, or who did for the
+// same key and has failed after revision since. Errors: Unavailable.
+func (s *Store) ClaimOrder(ctx context.Context, z *model.Zone, host model.Name, keyID [32]byte, since int64, principal string, now time.Time) (*Order, *OrderUnderWay, error) {
 	key := s.keys.order(*z, host)
 	for {
 		p, mod, err := s.orderAt(ctx, key)
 		if err != nil {
 			return nil, nil, err
 		}
-		if p != nil && !p.Done {
+		if p != nil && (!p.Done || mod > since && bytes.Equal(p.KeySha256, keyID[:])) {
 			return nil, &OrderUnderWay{KeyID: [32]byte(p.KeySha256), id: p.Id, key: key}, nil
 		}
 		o, err := s.takeOrder(ctx, key, mod, &storepb.CertificateOrder{

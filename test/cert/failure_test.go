@@ -126,6 +126,7 @@ func TestAnAuthorityThatDoesNot(t *testing.T) {
 func TestAChallengeThatOneNameServerDoesNotServe(t *testing.T) {
 	behind, serial := lagging(t)
 	w := newWorld(t, 1, behind)
+	w.wait = 2 * time.Second
 	s := w.control()
 	s.zone("vo.example.org")
 	s.host("web.vo.example.org", false)

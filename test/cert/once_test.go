@@ -62,9 +62,11 @@ func TestTwoServicesPlaceOneOrder(t *testing.T) {
 		pebbletest.Refuse(rw, 429, "rateLimited", "no")
 		return true
 	})
+	want := w.begun.Load() + 6
 	go func() {
-		// Those that wait look at the order again and again; the sixth has begun by then.
-		time.Sleep(2 * time.Second)
+		for w.begun.Load() < want {
+			time.Sleep(time.Millisecond)
+		}
 		close(all)
 	}()
 	_, errs = ask(request(t, newKey(t), "web.vo.example.org"))

@@ -77,12 +77,15 @@ type world struct {
 	ca      *pebbletest.Server
 	servers []string // name servers, HOST:PORT
 	offset  atomic.Int64
+	wait    time.Duration // for name servers to serve a challenge
+	begun   atomic.Int64  // calls with a person's token
 }
 
 // newWorld has name servers of ours, and others beside them that the services ask, too.
 func newWorld(t *testing.T, replicas int, others ...string) *world {
 	t.Helper()
-	w := &world{t: t, prefix: fmt.Sprintf("/test-%d", prefixes.Add(1)), key: store.NewMasterKey(), token: access.NewAdminToken()}
+	t.Parallel()
+	w := &world{t: t, wait: 30 * time.Second, prefix: fmt.Sprintf("/test-%d", prefixes.Add(1)), key: store.NewMasterKey(), token: access.NewAdminToken()}
 	st := w.store()
 	parsed, err := access.ParseSecret(w.token)
 	w.check(err)
@@ -162,9 +165,9 @@ func (w *world) control(change ...func(*controlapi.Config)) *control {
 	s := &control{w: w, store: w.store()}
 	w.check(s.store.UseMasterKeys(w.t.Context(), w.key))
 	c := controlapi.Config{
-		Store: s.store, Now: w.now, NameServers: w.servers, Users: people, Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Store: s.store, Now: w.now, NameServers: w.servers, Users: w.people, Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Authority: &controlapi.Authority{
-			ACME: acme.New(acme.Config{Directory: w.ca.Directory, Roots: w.ca.Roots}), Directory: w.ca.Directory, Wait: 2 * time.Second,
+			ACME: acme.New(acme.Config{Directory: w.ca.Directory, Roots: w.ca.Roots}), Directory: w.ca.Directory, Wait: w.wait,
 		},
 	}
 	for _, f := range change {
@@ -198,7 +201,8 @@ func bearer(ctx context.Context, token string) context.Context {
 }
 
 // people takes the token a.NAME.b for the person NAME.
-func people(_ context.Context, token string) (access.Principal, error) {
+func (w *world) people(_ context.Context, token string) (access.Principal, error) {
+	w.begun.Add(1)
 	parts := strings.Split(token, ".")
 	name, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil || parts[0] != "a" {
