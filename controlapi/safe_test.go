@@ -7,6 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"signpost/internal/model"
+	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -27,6 +29,7 @@ func TestWhatIsAskedWithGETChangesNothing(t *testing.T) {
 		if _, err := s.health.SetCheck(s.admin(), &pb.SetCheckRequest{Fqdn: "mine.vo.example.org", Kind: "http"}); err != nil {
 			t.Fatal(err)
 		}
+		s.certificate("vo.example.org.", "mine.vo.example.org.")
 		before, err := s.store.Revision(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -40,5 +43,22 @@ func TestWhatIsAskedWithGETChangesNothing(t *testing.T) {
 	})
 	if seen < 8 {
 		t.Errorf("%d methods are offered under GET; that compares nothing", seen)
+	}
+}
+
+// certificate gives a host one, as if it had been ordered.
+func (s *server) certificate(zone, host model.Name) {
+	s.t.Helper()
+	if _, err := s.store.Update(s.t.Context(), func(tx *store.Tx) error {
+		z, err := tx.Zone(zone)
+		if err == nil {
+			_, err = tx.Certificate(z, host)
+		}
+		if err == nil {
+			tx.PutCertificate(z, host, &model.Certificate{Chain: []byte("chain"), Serial: "1"})
+		}
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
 	}
 }

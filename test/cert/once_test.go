@@ -129,11 +129,8 @@ func TestACertificateGoesWithItsHost(t *testing.T) {
 		ch, err := end(host)
 		w.check(err)
 		gone := raw.Watch(t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithRev(out.Change.Revision+1))
-		for resp := range gone {
-			if ev := resp.Events[0]; ev.Type != clientv3.EventTypeDelete || ev.Kv.ModRevision != ch.Revision {
-				t.Errorf("%s in revision %d: %v", says, ch.Revision, ev)
-			}
-			break
+		if resp := <-gone; len(resp.Events) != 1 || resp.Events[0].Type != clientv3.EventTypeDelete || resp.Events[0].Kv.ModRevision != ch.Revision {
+			t.Errorf("%s in revision %d: %v", says, ch.Revision, resp.Events)
 		}
 		if says == "deleted" {
 			s.host(host, false)

@@ -166,7 +166,7 @@ func TestTheManualOfCertificatesIsRight(t *testing.T) {
 	told := map[string]bool{}
 	_, table, _ := strings.Cut(string(manual), "| setting |")
 	table, _, _ = strings.Cut(table, "\n\n")
-	for _, m := range regexp.MustCompile("(?m)^\\|[^|]*").FindAllString(table, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\|[^|]*`).FindAllString(table, -1) {
 		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(m, -1) {
 			told[name[1]] = true
 		}
