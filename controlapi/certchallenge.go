@@ -6,8 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -15,7 +13,6 @@ import (
 	"signpost/internal/acme"
 	"signpost/internal/model"
 	"signpost/internal/store"
-	pb "signpost/proto/signpost/v1"
 )
 
 // acmeAutomation is who sets challenges and takes them away.
@@ -247,58 +244,4 @@ func withValues(set model.RRset, ttl uint32, values []string) (model.RRset, erro
 		err = model.E(model.Exhausted, "set challenge", "").Because("there are too many TXT records beside it").Hint("delete some")
 	}
 	return next, err
-}
-
-// awaitServed waits until every name server of a zone that can be asked serves it as of a
-// revision; 0: as it is now. Errors: Unavailable when one does not in time, Precondition
-// when none can be asked.
-func (s *Service) awaitServed(ctx context.Context, zone *model.Zone, rev int64) error {
-	wait := s.authority.Wait
-	if wait == 0 {
-		wait = challengeWait
-	}
-	asking, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	var q question
-	var servers []server
-	if err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
-		q, servers, err = s.questionAbout(tx, zone.Name)
-		return err
-	}); err != nil {
-		return err
-	}
-	if rev > 0 {
-		q.serial = q.base + uint32(rev)
-	}
-	began := time.Now()
-	asked := 0
-	var behindNow []string
-	for _, v := range askAll(asking, servers, q, true) {
-		switch v.State {
-		case visible:
-			asked++
-		case behind:
-			asked++
-			behindNow = append(behindNow, v.Server+" ("+detailOr(v)+")")
-		}
-	}
-	op := func(k model.Kind) *model.Error { return model.E(k, "serve challenge in", zone.Name.Text()) }
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case asked == 0:
-		return op(model.Precondition).Because("none of the zone's name servers can be asked whether it serves it").
-			Hint("those who run this service give the setting name-servers")
-	case len(behindNow) > 0:
-		return op(model.Unavailable).Because("after " + time.Since(began).Round(100*time.Millisecond).String() + " not served by " + strings.Join(behindNow, ", ")).
-			Hint("try again when it is; signpost status shows it")
-	}
-	return nil
-}
-
-func detailOr(v *pb.Visibility) string {
-	if v.GetDetail() == "" {
-		return "it serves an older state"
-	}
-	return v.GetDetail()
 }

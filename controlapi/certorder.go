@@ -2,9 +2,6 @@ package controlapi
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -151,59 +148,6 @@ func (c *call) takeOrderBack(w *wantedCert) {
 
 // afterwards is how long what is put in order after an order may take.
 const afterwards = 10 * time.Second
-
-// account is who we are to the authority: every control service the same, made when first
-// needed. anew: it does not know us any more.
-func (c *call) account(anew bool) (acme.Account, error) {
-	none, dir := acme.Account{}, c.s.authority.Directory
-	fresh, err := newAccountKey()
-	if err != nil {
-		return none, err
-	}
-	var kept *model.Account
-	if _, err := c.s.store.Update(c.ctx, func(tx *store.Tx) (err error) {
-		if kept, err = tx.Account(dir); err != nil || kept != nil {
-			return err
-		}
-		kept = &model.Account{Directory: dir, Key: fresh, CreateTime: c.s.now()}
-		return tx.PutAccount(kept)
-	}); err != nil {
-		return none, err
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(kept.Key)
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if err != nil || !ok {
-		return none, model.E(model.Internal, "read key of account", dir).From(err)
-	}
-	if kept.URL != "" && !anew {
-		return acme.Account{Key: key, URL: kept.URL}, nil
-	}
-	account, err := c.s.authority.ACME.Register(c.ctx, key)
-	if err != nil {
-		return none, err
-	}
-	_, err = c.s.store.Update(c.ctx, func(tx *store.Tx) error {
-		now, err := tx.Account(dir)
-		if err != nil || now == nil {
-			return err
-		}
-		now.URL = account.URL
-		return tx.PutAccount(now)
-	})
-	return account, err
-}
-
-func newAccountKey() ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, model.E(model.Internal, "make key of account", "").From(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, model.E(model.Internal, "make key of account", "").From(err)
-	}
-	return raw, nil
-}
 
 // readCert is what is kept of what was issued.
 func (s *Service) readCert(w *wantedCert, issued acme.Issued) (*model.Certificate, error) {
