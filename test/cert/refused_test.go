@@ -189,3 +189,31 @@ func TestAHostThatCannotShowAChallenge(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the Infrastructure Manager sends for a machine that is yet to be made: a name, its
+// certificate, and the address when there is one.
+func TestTheInfrastructureManagersCertificate(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	ok := func(path, want string) {
+		t.Helper()
+		if resp, body := s.ask("GET", path, "egi/alice", "", ""); resp.StatusCode != 200 || !strings.Contains(body, want) {
+			t.Fatal(path, resp.Status, body)
+		}
+	}
+	ok("/nic/domains", `"name":"vo.example.org","public":true,"available":true`)
+	ok("/nic/register?fqdn=front.vo.example.org&comment=IM%20created%20DNS%20entry&wildcard=true", `"status":"ok"`)
+	csr := request(t, rsaKey(t, 2048), "front.vo.example.org", "front.vo.example.org", "*.front.vo.example.org")
+	resp, chain := s.ask("POST", "/api/hosts/front.vo.example.org/certificate", "egi/alice", "application/json", asJSON(t, csr))
+	if resp.StatusCode != 200 {
+		t.Fatal(resp.Status, chain)
+	}
+	w.verify(chain, "app.front.vo.example.org")
+	ok("/nic/update?hostname=front.vo.example.org&myip=192.0.2.7", "good 192.0.2.7")
+	ok("/nic/unregister?fqdn=front.vo.example.org", `"status":"ok"`)
+	if resp, body := s.ask("GET", "/api/hosts/front.vo.example.org/certificate", "egi/alice", "", ""); resp.StatusCode != 404 {
+		t.Error(resp.Status, body)
+	}
+	w.nothingLeft()
+}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -37,6 +38,7 @@ import (
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
 	"signpost/controlapi/door"
+	"signpost/controlapi/dyndns2"
 	"signpost/controlapi/egi"
 	"signpost/controlapi/serve"
 	"signpost/internal/access"
@@ -178,7 +180,9 @@ func (w *world) control(change ...func(*controlapi.Config)) *control {
 	w.check(err)
 	proxies, err := clientaddr.ParseProxies(nil)
 	w.check(err)
-	api, err := serve.New(serve.Config{Service: s.Service, Proxies: proxies, Mounts: egi.New(s.Service, proxies, "https://dns.example.com").Mounts()})
+	mounts := dyndns2.New(s.Service, proxies, c.Log).Mounts()
+	maps.Copy(mounts, egi.New(s.Service, proxies, "https://dns.example.com").Mounts())
+	api, err := serve.New(serve.Config{Service: s.Service, Proxies: proxies, Mounts: mounts})
 	w.check(err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	w.check(err)
