@@ -101,6 +101,10 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	authority, err := c.authority(time.Now)
+	if err != nil {
+		return err
+	}
 	if s.audit, err = c.openAudit(log, metrics); err != nil {
 		return err
 	}
@@ -133,10 +137,6 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	barred, err := c.barred()
-	if err != nil {
-		return err
-	}
-	authority, err := c.authority(time.Now)
 	if err != nil {
 		return err
 	}
