@@ -2,16 +2,14 @@ package cert
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"signpost/internal/acme/pebbletest"
@@ -19,28 +17,6 @@ import (
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
-
-// lagging is a name server that serves what there was when it was last let on.
-func lagging(t *testing.T) (addr string, serial *atomic.Uint32) {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial = new(atomic.Uint32)
-	srv := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		m := new(dns.Msg)
-		m.SetReply(r)
-		if r.Question[0].Qtype == dns.TypeSOA {
-			hdr := dns.RR_Header{Name: r.Question[0].Name, Rrtype: dns.TypeSOA, Class: dns.ClassINET}
-			m.Answer = []dns.RR{&dns.SOA{Hdr: hdr, Ns: ".", Mbox: ".", Serial: serial.Load()}}
-		}
-		_ = w.WriteMsg(m)
-	})}
-	go srv.ActivateAndServe()
-	t.Cleanup(func() { _ = srv.Shutdown() })
-	return conn.LocalAddr().String(), serial
-}
 
 func retry(err error) time.Duration {
 	for _, d := range status.Convert(err).Details() {
@@ -121,24 +97,28 @@ func TestAnAuthorityThatDoesNot(t *testing.T) {
 	w.ca.Intercept(nil)
 }
 
-// A name server that does not serve the challenge in time: it is said which, the authority
-// is not told that it is there, and nothing is left behind.
+// A name server that does not serve the challenge in time, for it is cut off from etcd: it
+// is said which, the authority is not told that it is there, and nothing is left behind.
 func TestAChallengeThatOneNameServerDoesNotServe(t *testing.T) {
-	behind, serial := lagging(t)
-	w := newWorld(t, 1, behind)
+	w := newWorld(t, 1)
+	way := newLine(t)
+	behind := w.nameServer(way.endpoint())
+	w.servers = append(w.servers, behind)
 	w.wait = 2 * time.Second
 	s := w.control()
 	s.zone("vo.example.org")
 	s.host("web.vo.example.org", false)
 	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	placed := 0
 	fails := func(says string, orders int) {
 		t.Helper()
 		_, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
 		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "not served by "+behind+" (it serves an older state)") || strings.Contains(err.Error(), w.servers[0]) {
 			t.Errorf("%s: %v", says, err)
 		}
-		if n := w.ca.Count(pebbletest.NewOrder); n != orders {
-			t.Errorf("%s: %d orders were placed, want %d", says, n, orders)
+		placed += orders
+		if n := w.ca.Count(pebbletest.NewOrder); n != placed {
+			t.Errorf("%s: %d orders were placed, want %d", says, n, placed)
 		}
 		if n := w.ca.Count(pebbletest.Tell); n != 0 {
 			t.Errorf("%s: the authority was told of a challenge", says)
@@ -151,15 +131,45 @@ func TestAChallengeThatOneNameServerDoesNotServe(t *testing.T) {
 			t.Errorf("%s: %d orders are counted", says, n)
 		}
 	}
-	fails("it is behind before", 0)
-	z, err := s.zones.GetZone(s.ctx, &pb.GetZoneRequest{Name: "vo.example.org"})
+	serves := func() {
+		t.Helper()
+		way.cut(false)
+		_, err := s.hosts.SetAddresses(bearer(wait(t), w.token), &pb.SetAddressesRequest{Fqdn: "web.vo.example.org", Addresses: []string{"192.0.2.1"}})
+		w.check(err)
+		for deadline := time.Now().Add(time.Minute); ; { // it comes back within 30 s
+			out, err := s.hosts.UpdateHost(bearer(wait(t), w.token), &pb.UpdateHostRequest{Fqdn: "web.vo.example.org", Ttl: new(uint32(60 + time.Now().UnixNano()%1000))})
+			w.check(err)
+			if v := out.GetChange().GetVisibility(); len(v) == 2 && v[0].State == "visible" && v[1].State == "visible" {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("it does not come back: ", out.GetChange())
+			}
+		}
+	}
+	serves()
+	way.cut(true)
+	_, err := s.hosts.SetAddresses(s.ctx, &pb.SetAddressesRequest{Fqdn: "web.vo.example.org", ClearIpv4: true})
 	w.check(err)
-	serial.Store(z.Serial)
+	fails("it is behind before", 0)
+	serves()
+	w.ca.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, pebbletest.NewOrder) {
+			way.cut(true)
+		}
+		return false
+	})
 	fails("it falls behind", 1)
-	serial.Store(z.Serial + 1<<20) // ahead of all that is to come
+	w.ca.Intercept(nil)
+	serves()
 	if _, err := s.certs.IssueCertificate(s.person("egi/alice"), in); err != nil {
 		t.Error(err)
 	}
+}
+
+// wait is a context of calls that wait until their change is visible.
+func wait(t *testing.T) context.Context {
+	return metadata.AppendToOutgoingContext(t.Context(), "wait", "visible")
 }
 
 // The limits: of the same names, of the owner's hosts, of the zone; over them the time is

@@ -83,8 +83,7 @@ type world struct {
 	begun   atomic.Int64  // calls with a person's token
 }
 
-// newWorld has name servers of ours, and others beside them that the services ask, too.
-func newWorld(t *testing.T, replicas int, others ...string) *world {
+func newWorld(t *testing.T, replicas int) *world {
 	t.Helper()
 	t.Parallel()
 	w := &world{t: t, wait: 30 * time.Second, prefix: fmt.Sprintf("/test-%d", prefixes.Add(1)), key: store.NewMasterKey(), token: access.NewAdminToken()}
@@ -94,10 +93,9 @@ func newWorld(t *testing.T, replicas int, others ...string) *world {
 	_, err = st.Initialize(t.Context(), w.key, "first", parsed.Sum[:], time.Now())
 	w.check(err)
 	for range replicas {
-		w.servers = append(w.servers, w.nameServer())
+		w.servers = append(w.servers, w.nameServer(etcd.Endpoint()))
 	}
 	w.ca = pebbletest.Start(t, w.servers[0])
-	w.servers = append(w.servers, others...)
 	return w
 }
 
@@ -124,14 +122,14 @@ func (w *world) store() *store.Store {
 }
 
 // nameServer is a CoreDNS that follows etcd.
-func (w *world) nameServer() string {
+func (w *world) nameServer(endpoint string) string {
 	w.t.Helper()
 	var last error
 	for range 5 { // the port may be taken between finding and binding it
 		port, err := ports.Pairs("127.0.0.1", 1)
 		w.check(err)
 		s, err := procdns.Start(fmt.Sprintf(".:%d {\nbind 127.0.0.1\nsignpost {\nendpoint %s\nprefix %s\nsnapshot %q\n}\n}\n",
-			port, etcd.Endpoint(), w.prefix, filepath.Join(w.t.TempDir(), "snapshot")))
+			port, endpoint, w.prefix, filepath.Join(w.t.TempDir(), "snapshot")))
 		if err == nil {
 			w.t.Cleanup(func() { _ = s.Stop() })
 			return net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
