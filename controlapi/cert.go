@@ -141,7 +141,8 @@ type wantedCert struct {
 }
 
 // want reads a signing request and looks whether there is already what it asks for, or
-// whether it can be ordered.
+// whether it can be ordered; then it counts as a change. Errors: those of acme.CheckRequest,
+// NotFound, Precondition, Exhausted.
 func (c *call) want(name model.Name, csr string) (w *wantedCert, err error) {
 	err = c.read(func(tx *store.Tx) error {
 		z, h, err := findHost(tx, name, c.s.now())
@@ -159,7 +160,10 @@ func (c *call) want(name model.Name, csr string) (w *wantedCert, err error) {
 		if w.have, err = c.s.keptCert(tx, w); err != nil || w.have != nil {
 			return err
 		}
-		return c.s.orderable(tx, name)
+		if err := c.s.orderable(tx, name); err != nil {
+			return err
+		}
+		return c.paceWrite(&plan{Tx: tx, call: c, in: z}) // whatever comes of it, name servers are asked
 	})
 	return w, err
 }

@@ -85,9 +85,6 @@ func (c *call) count(w *wantedCert, order *store.Order) error {
 		if err := c.s.orderable(tx, w.host); err != nil {
 			return err
 		}
-		if err := c.paceWrite(p); err != nil {
-			return err
-		}
 		return tx.PlaceOrder(w.orderedBy(), c.s.authority.most(), c.s.now())
 	})
 	return err

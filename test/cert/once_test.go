@@ -206,13 +206,15 @@ func TestAnUnfinishedChallengeIsSwept(t *testing.T) {
 	if got := w.txt("web.vo.example.org"); len(got) != 2 {
 		t.Errorf("who is gone has taken it away: %q", got)
 	}
-	deadline := time.Now().Add(time.Minute)
-	for taken := 0; taken == 0; time.Sleep(100 * time.Millisecond) {
-		if taken, err = lives.SweepChallenges(t.Context()); err != nil || time.Now().After(deadline) {
-			t.Fatal("not swept: ", err)
-		}
+	if n, err := lives.SweepChallenges(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d challenges are taken away while the hold lasts: %v", n, err)
+	}
+	w.endHold()
+	if n, err := lives.SweepChallenges(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d challenges are taken away: %v", n, err)
 	}
 	w.nothingLeft()
+	deadline := time.Now().Add(time.Minute)
 	for got := w.txt("web.vo.example.org"); len(got) != 1 || got[0] != "mine"; got = w.txt("web.vo.example.org") {
 		if time.Now().After(deadline) {
 			t.Fatalf("left behind: %q", got)
@@ -221,5 +223,22 @@ func TestAnUnfinishedChallengeIsSwept(t *testing.T) {
 	// And the host gets its certificate from another.
 	if _, err := lives.certs.IssueCertificate(lives.ctx, &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}); err != nil {
 		t.Error(err)
+	}
+}
+
+// endHold ends the hold on an order as its time does, which a busy etcd puts off.
+func (w *world) endHold() {
+	w.t.Helper()
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd.Endpoint()}})
+	w.check(err)
+	defer c.Close()
+	resp, err := c.Get(w.t.Context(), w.prefix+"/v1/ctl/acme/order/", clientv3.WithPrefix())
+	w.check(err)
+	for _, kv := range resp.Kvs {
+		if kv.Lease == 0 {
+			w.t.Errorf("%s does not end with its holder", kv.Key)
+		}
+		_, err := c.Revoke(w.t.Context(), clientv3.LeaseID(kv.Lease))
+		w.check(err)
 	}
 }
