@@ -94,6 +94,7 @@ var refused = map[string]struct {
 	"SetFreeze":     {&pb.SetFreezeRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 
 	"DisablePrincipal":  {&pb.DisablePrincipalRequest{Name: "egi/nobody"}, un, denied, denied, denied, denied, denied, denied, denied},
+	"GetPrincipal":      {&pb.GetPrincipalRequest{Name: "egi/alice"}, un, denied, denied, denied, denied, denied, ok, denied},
 	"EnablePrincipal":   {&pb.EnablePrincipalRequest{Name: "egi/nobody"}, un, denied, denied, denied, denied, denied, denied, denied},
 	"TransferPrincipal": {&pb.TransferPrincipalRequest{Name: "egi/alice", To: "egi/carol"}, un, denied, denied, denied, denied, denied, denied, denied},
 

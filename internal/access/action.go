@@ -43,6 +43,7 @@ const (
 	HostDisable  Action = "host.disable" // and enable
 
 	PrincipalDisable  Action = "principal.disable"  // and enable
+	PrincipalRead     Action = "principal.read"
 	PrincipalTransfer Action = "principal.transfer" // of a person's hosts
 
 	EndpointRead         Action = "endpoint.read"
@@ -79,7 +80,7 @@ func Actions() []Action {
 		HostCreate, HostRead, HostList, HostUpdate, HostDelete, SetAddresses, RotateSecret,
 		RecordRead, RecordSet, RecordDelete, AuditRead, StatusRead, WhoAmI, LoginRead, Watch,
 		ZoneLimits, ZoneOpen, HostShare, HostTransfer, HostAccept,
-		HostBlock, HostDisable, PrincipalDisable, PrincipalTransfer,
+		HostBlock, HostDisable, PrincipalRead, PrincipalDisable, PrincipalTransfer,
 		TokenCreate, TokenList, TokenRevoke,
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,
 		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove,
@@ -91,7 +92,7 @@ func Actions() []Action {
 // Looks reports whether what is to be done changes nothing.
 func (a Action) Looks() bool {
 	switch a {
-	case ZoneRead, ZoneList, ZoneExport, HostRead, HostList, RecordRead, AuditRead, StatusRead, WhoAmI, LoginRead, Watch, TokenList,
+	case ZoneRead, ZoneList, ZoneExport, HostRead, HostList, RecordRead, AuditRead, StatusRead, WhoAmI, LoginRead, Watch, TokenList, PrincipalRead,
 		EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead:
 		return true
 	}
@@ -115,7 +116,7 @@ type Resource struct {
 	Policy *model.ZonePolicy // of the zone; nil for none
 
 	Host    model.Name // the nearest host at the name or above it; "": none
-	Owner   string     // of Host; for the Token actions: whose tokens they are, "": the caller's
+	Owner   string     // of Host; for the Token actions and PrincipalRead: whom they are about, "": the caller
 	Editors []model.PrincipalName
 	Offered model.PrincipalName // whom the owner of Host offers it, if the offer still stands
 	Blocked *model.Withdrawal   // of Host, by the zone's administrators; looked up for hosts' secrets, too

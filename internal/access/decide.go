@@ -41,6 +41,7 @@ const Challenge = "_acme-challenge"
 //	user       zone.list, host.list          any                          yes: what is shown is decided by zone.read, host.read
 //	user       token.create, token.list,     their own tokens             yes
 //	           token.revoke
+//	user       principal.read                themselves                   yes
 //	user       one that rights gives to      any                          yes
 //	           zone's administrators, who
 //	           they are

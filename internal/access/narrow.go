@@ -183,7 +183,7 @@ func coversHost(p model.NamePattern, a Action, r Resource) bool {
 // writesOnly reports whether an action writes nothing, or only records of these types.
 func writesOnly(types []uint16, a Action, r Resource) bool {
 	switch a {
-	case ZoneRead, ZoneExport, HostRead, RecordRead, AuditRead, StatusRead, Watch, EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead:
+	case ZoneRead, ZoneExport, HostRead, RecordRead, AuditRead, StatusRead, Watch, EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead, PrincipalRead:
 		return true
 	case RecordSet, RecordDelete:
 		return slices.Contains(types, r.Type)

@@ -79,7 +79,7 @@ func decideUser(p Principal, a Action, r Resource) error {
 	if a == ZoneList || a == HostList {
 		return nil
 	}
-	if isOfTokens(a) && (r.Owner == "" || r.Owner == p.Name()) {
+	if (isOfTokens(a) || a == PrincipalRead) && (r.Owner == "" || r.Owner == p.Name()) {
 		return nil
 	}
 	is := roles(p, r)
@@ -108,6 +108,8 @@ func decideUser(p Principal, a Action, r Resource) error {
 	case isOfTokens(a):
 		return denied("they are another's tokens", "ask an operator")
 	case r.Name == "":
+	case a == PrincipalRead:
+		return denied("it is about another", "ask an operator")
 		return denied("it is about everything", "say which host or zone of yours you mean")
 	}
 	return denied("what you are to it does not give you that", "ask its owner, an administrator of the zone or an operator")

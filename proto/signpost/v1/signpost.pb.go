@@ -5077,6 +5077,171 @@ func (x *ListAuditRecordsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type GetPrincipalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A person, written ISSUER/SUBJECT, or a group, group:ISSUER/GROUP; empty: the caller.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPrincipalRequest) Reset() {
+	*x = GetPrincipalRequest{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPrincipalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPrincipalRequest) ProtoMessage() {}
+
+func (x *GetPrincipalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPrincipalRequest.ProtoReflect.Descriptor instead.
+func (*GetPrincipalRequest) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *GetPrincipalRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Principal is what the service knows of a person or a group.
+type Principal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// One of: active, disabled (by an operator), barred (by the configuration of the service
+	// that answers).
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Why and since when; absent: the person is not disabled.
+	Disabled *Withdrawal `protobuf:"bytes,3,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Whether the configuration of the service that answers makes it an operator: by name, or
+	// by one of the groups.
+	Operator bool `protobuf:"varint,4,opt,name=operator,proto3" json:"operator,omitempty"`
+	// Of a person: the groups that their provider said they are in, when that was last noted,
+	// which is done for those who have tokens; of the caller, those of now. Of whom nothing was
+	// noted there are none, and no time.
+	Groups     []string               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
+	GroupsTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=groups_time,json=groupsTime,proto3" json:"groups_time,omitempty"`
+	// How many hosts it owns, and how many others it, or one of the groups, may edit; of the
+	// latter the first 10,000 are looked at.
+	HostsOwned  int32 `protobuf:"varint,7,opt,name=hosts_owned,json=hostsOwned,proto3" json:"hosts_owned,omitempty"`
+	HostsEdited int32 `protobuf:"varint,8,opt,name=hosts_edited,json=hostsEdited,proto3" json:"hosts_edited,omitempty"`
+	// The ids of its API tokens that can be used, the oldest first.
+	TokenIds      []string `protobuf:"bytes,9,rep,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Principal) Reset() {
+	*x = Principal{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Principal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Principal) ProtoMessage() {}
+
+func (x *Principal) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Principal.ProtoReflect.Descriptor instead.
+func (*Principal) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *Principal) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Principal) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Principal) GetDisabled() *Withdrawal {
+	if x != nil {
+		return x.Disabled
+	}
+	return nil
+}
+
+func (x *Principal) GetOperator() bool {
+	if x != nil {
+		return x.Operator
+	}
+	return false
+}
+
+func (x *Principal) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Principal) GetGroupsTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GroupsTime
+	}
+	return nil
+}
+
+func (x *Principal) GetHostsOwned() int32 {
+	if x != nil {
+		return x.HostsOwned
+	}
+	return 0
+}
+
+func (x *Principal) GetHostsEdited() int32 {
+	if x != nil {
+		return x.HostsEdited
+	}
+	return 0
+}
+
+func (x *Principal) GetTokenIds() []string {
+	if x != nil {
+		return x.TokenIds
+	}
+	return nil
+}
+
 type DisablePrincipalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A person, written ISSUER/SUBJECT.
@@ -5089,7 +5254,7 @@ type DisablePrincipalRequest struct {
 
 func (x *DisablePrincipalRequest) Reset() {
 	*x = DisablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5101,7 +5266,7 @@ func (x *DisablePrincipalRequest) String() string {
 func (*DisablePrincipalRequest) ProtoMessage() {}
 
 func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5114,7 +5279,7 @@ func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DisablePrincipalRequest) GetName() string {
@@ -5140,7 +5305,7 @@ type DisablePrincipalResponse struct {
 
 func (x *DisablePrincipalResponse) Reset() {
 	*x = DisablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5152,7 +5317,7 @@ func (x *DisablePrincipalResponse) String() string {
 func (*DisablePrincipalResponse) ProtoMessage() {}
 
 func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5165,7 +5330,7 @@ func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *DisablePrincipalResponse) GetChange() *Change {
@@ -5184,7 +5349,7 @@ type EnablePrincipalRequest struct {
 
 func (x *EnablePrincipalRequest) Reset() {
 	*x = EnablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5196,7 +5361,7 @@ func (x *EnablePrincipalRequest) String() string {
 func (*EnablePrincipalRequest) ProtoMessage() {}
 
 func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5209,7 +5374,7 @@ func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *EnablePrincipalRequest) GetName() string {
@@ -5228,7 +5393,7 @@ type EnablePrincipalResponse struct {
 
 func (x *EnablePrincipalResponse) Reset() {
 	*x = EnablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5240,7 +5405,7 @@ func (x *EnablePrincipalResponse) String() string {
 func (*EnablePrincipalResponse) ProtoMessage() {}
 
 func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5253,7 +5418,7 @@ func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *EnablePrincipalResponse) GetChange() *Change {
@@ -5274,7 +5439,7 @@ type TransferPrincipalRequest struct {
 
 func (x *TransferPrincipalRequest) Reset() {
 	*x = TransferPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5286,7 +5451,7 @@ func (x *TransferPrincipalRequest) String() string {
 func (*TransferPrincipalRequest) ProtoMessage() {}
 
 func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5299,7 +5464,7 @@ func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *TransferPrincipalRequest) GetName() string {
@@ -5329,7 +5494,7 @@ type TransferPrincipalResponse struct {
 
 func (x *TransferPrincipalResponse) Reset() {
 	*x = TransferPrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5341,7 +5506,7 @@ func (x *TransferPrincipalResponse) String() string {
 func (*TransferPrincipalResponse) ProtoMessage() {}
 
 func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5354,7 +5519,7 @@ func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalResponse.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *TransferPrincipalResponse) GetFqdns() []string {
@@ -5388,7 +5553,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5400,7 +5565,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5413,7 +5578,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *GetStatusRequest) GetFqdn() string {
@@ -5443,7 +5608,7 @@ type ServerStatus struct {
 
 func (x *ServerStatus) Reset() {
 	*x = ServerStatus{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5455,7 +5620,7 @@ func (x *ServerStatus) String() string {
 func (*ServerStatus) ProtoMessage() {}
 
 func (x *ServerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5468,7 +5633,7 @@ func (x *ServerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerStatus.ProtoReflect.Descriptor instead.
 func (*ServerStatus) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ServerStatus) GetVersion() string {
@@ -5542,7 +5707,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5554,7 +5719,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5567,7 +5732,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
 }
 
 type WhoAmIResponse struct {
@@ -5594,7 +5759,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5606,7 +5771,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5619,7 +5784,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *WhoAmIResponse) GetPrincipal() string {
@@ -5686,7 +5851,7 @@ type ListIssuersRequest struct {
 
 func (x *ListIssuersRequest) Reset() {
 	*x = ListIssuersRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5698,7 +5863,7 @@ func (x *ListIssuersRequest) String() string {
 func (*ListIssuersRequest) ProtoMessage() {}
 
 func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5711,7 +5876,7 @@ func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersRequest.ProtoReflect.Descriptor instead.
 func (*ListIssuersRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
 }
 
 type ListIssuersResponse struct {
@@ -5724,7 +5889,7 @@ type ListIssuersResponse struct {
 
 func (x *ListIssuersResponse) Reset() {
 	*x = ListIssuersResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5736,7 +5901,7 @@ func (x *ListIssuersResponse) String() string {
 func (*ListIssuersResponse) ProtoMessage() {}
 
 func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5749,7 +5914,7 @@ func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersResponse.ProtoReflect.Descriptor instead.
 func (*ListIssuersResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ListIssuersResponse) GetIssuers() []*Issuer {
@@ -5776,7 +5941,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5788,7 +5953,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5801,7 +5966,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Issuer) GetName() string {
@@ -6263,7 +6428,21 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"v\n" +
 	"\x18ListAuditRecordsResponse\x122\n" +
 	"\arecords\x18\x01 \x03(\v2\x18.signpost.v1.AuditRecordR\arecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x13GetPrincipalRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xbc\x02\n" +
+	"\tPrincipal\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x123\n" +
+	"\bdisabled\x18\x03 \x01(\v2\x17.signpost.v1.WithdrawalR\bdisabled\x12\x1a\n" +
+	"\boperator\x18\x04 \x01(\bR\boperator\x12\x16\n" +
+	"\x06groups\x18\x05 \x03(\tR\x06groups\x12;\n" +
+	"\vgroups_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"groupsTime\x12\x1f\n" +
+	"\vhosts_owned\x18\a \x01(\x05R\n" +
+	"hostsOwned\x12!\n" +
+	"\fhosts_edited\x18\b \x01(\x05R\vhostsEdited\x12\x1b\n" +
+	"\ttoken_ids\x18\t \x03(\tR\btokenIds\"X\n" +
 	"\x17DisablePrincipalRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"G\n" +
@@ -6362,8 +6541,9 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"/v1/tokens\x12i\n" +
 	"\vRevokeToken\x12\x1f.signpost.v1.RevokeTokenRequest\x1a .signpost.v1.RevokeTokenResponse\"\x17\x82\xd3\xe4\x93\x02\x11*\x0f/v1/tokens/{id}2\x82\x01\n" +
 	"\fAuditService\x12r\n" +
-	"\x10ListAuditRecords\x12$.signpost.v1.ListAuditRecordsRequest\x1a%.signpost.v1.ListAuditRecordsResponse\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit2\xa0\x03\n" +
-	"\x10PrincipalService\x12\x82\x01\n" +
+	"\x10ListAuditRecords\x12$.signpost.v1.ListAuditRecordsRequest\x1a%.signpost.v1.ListAuditRecordsResponse\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit2\x81\x04\n" +
+	"\x10PrincipalService\x12_\n" +
+	"\fGetPrincipal\x12 .signpost.v1.GetPrincipalRequest\x1a\x16.signpost.v1.Principal\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/principal\x12\x82\x01\n" +
 	"\x10DisablePrincipal\x12$.signpost.v1.DisablePrincipalRequest\x1a%.signpost.v1.DisablePrincipalResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/principals:disable\x12~\n" +
 	"\x0fEnablePrincipal\x12#.signpost.v1.EnablePrincipalRequest\x1a$.signpost.v1.EnablePrincipalResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/principals:enable\x12\x86\x01\n" +
 	"\x11TransferPrincipal\x12%.signpost.v1.TransferPrincipalRequest\x1a&.signpost.v1.TransferPrincipalResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/principals:transfer2\xa8\x02\n" +
@@ -6386,7 +6566,7 @@ func file_signpost_v1_signpost_proto_rawDescGZIP() []byte {
 	return file_signpost_v1_signpost_proto_rawDescData
 }
 
-var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
+var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*Change)(nil),                    // 0: signpost.v1.Change
 	(*Visibility)(nil),                // 1: signpost.v1.Visibility
@@ -6461,28 +6641,30 @@ var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*AuditRecord)(nil),               // 70: signpost.v1.AuditRecord
 	(*ListAuditRecordsRequest)(nil),   // 71: signpost.v1.ListAuditRecordsRequest
 	(*ListAuditRecordsResponse)(nil),  // 72: signpost.v1.ListAuditRecordsResponse
-	(*DisablePrincipalRequest)(nil),   // 73: signpost.v1.DisablePrincipalRequest
-	(*DisablePrincipalResponse)(nil),  // 74: signpost.v1.DisablePrincipalResponse
-	(*EnablePrincipalRequest)(nil),    // 75: signpost.v1.EnablePrincipalRequest
-	(*EnablePrincipalResponse)(nil),   // 76: signpost.v1.EnablePrincipalResponse
-	(*TransferPrincipalRequest)(nil),  // 77: signpost.v1.TransferPrincipalRequest
-	(*TransferPrincipalResponse)(nil), // 78: signpost.v1.TransferPrincipalResponse
-	(*GetStatusRequest)(nil),          // 79: signpost.v1.GetStatusRequest
-	(*ServerStatus)(nil),              // 80: signpost.v1.ServerStatus
-	(*WhoAmIRequest)(nil),             // 81: signpost.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),            // 82: signpost.v1.WhoAmIResponse
-	(*ListIssuersRequest)(nil),        // 83: signpost.v1.ListIssuersRequest
-	(*ListIssuersResponse)(nil),       // 84: signpost.v1.ListIssuersResponse
-	(*Issuer)(nil),                    // 85: signpost.v1.Issuer
-	(*timestamppb.Timestamp)(nil),     // 86: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 87: google.protobuf.Duration
+	(*GetPrincipalRequest)(nil),       // 73: signpost.v1.GetPrincipalRequest
+	(*Principal)(nil),                 // 74: signpost.v1.Principal
+	(*DisablePrincipalRequest)(nil),   // 75: signpost.v1.DisablePrincipalRequest
+	(*DisablePrincipalResponse)(nil),  // 76: signpost.v1.DisablePrincipalResponse
+	(*EnablePrincipalRequest)(nil),    // 77: signpost.v1.EnablePrincipalRequest
+	(*EnablePrincipalResponse)(nil),   // 78: signpost.v1.EnablePrincipalResponse
+	(*TransferPrincipalRequest)(nil),  // 79: signpost.v1.TransferPrincipalRequest
+	(*TransferPrincipalResponse)(nil), // 80: signpost.v1.TransferPrincipalResponse
+	(*GetStatusRequest)(nil),          // 81: signpost.v1.GetStatusRequest
+	(*ServerStatus)(nil),              // 82: signpost.v1.ServerStatus
+	(*WhoAmIRequest)(nil),             // 83: signpost.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),            // 84: signpost.v1.WhoAmIResponse
+	(*ListIssuersRequest)(nil),        // 85: signpost.v1.ListIssuersRequest
+	(*ListIssuersResponse)(nil),       // 86: signpost.v1.ListIssuersResponse
+	(*Issuer)(nil),                    // 87: signpost.v1.Issuer
+	(*timestamppb.Timestamp)(nil),     // 88: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 89: google.protobuf.Duration
 }
 var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	1,   // 0: signpost.v1.Change.visibility:type_name -> signpost.v1.Visibility
-	86,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
+	88,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
 	4,   // 2: signpost.v1.Zone.import:type_name -> signpost.v1.ImportStatus
 	3,   // 3: signpost.v1.Zone.policy:type_name -> signpost.v1.ZonePolicy
-	86,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
+	88,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
 	5,   // 5: signpost.v1.ImportStatus.progress:type_name -> signpost.v1.ImportProgress
 	6,   // 6: signpost.v1.CreateZoneRequest.name_servers:type_name -> signpost.v1.NameServer
 	2,   // 7: signpost.v1.CreateZoneResponse.zone:type_name -> signpost.v1.Zone
@@ -6500,16 +6682,16 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 19: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
 	5,   // 20: signpost.v1.ImportZoneResponse.progress:type_name -> signpost.v1.ImportProgress
 	23,  // 21: signpost.v1.ImportZoneResponse.differences:type_name -> signpost.v1.Difference
-	86,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	86,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
-	86,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
-	86,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
+	88,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	88,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
+	88,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
+	88,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
 	27,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
 	27,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
 	27,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
-	86,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
-	86,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
-	86,  // 31: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
+	88,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
+	88,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
+	88,  // 31: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
 	26,  // 32: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
 	0,   // 33: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
 	26,  // 34: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
@@ -6537,106 +6719,110 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	55,  // 56: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
 	0,   // 57: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
 	0,   // 58: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
-	86,  // 59: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	86,  // 60: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	86,  // 61: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	86,  // 62: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
-	87,  // 63: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	88,  // 59: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	88,  // 60: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	88,  // 61: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	88,  // 62: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
+	89,  // 63: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
 	63,  // 64: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
 	0,   // 65: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
 	63,  // 66: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
 	0,   // 67: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
-	86,  // 68: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	86,  // 69: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
+	88,  // 68: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	88,  // 69: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
 	70,  // 70: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
-	0,   // 71: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 72: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 73: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
-	26,  // 74: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
-	55,  // 75: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
-	1,   // 76: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
-	63,  // 77: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
-	86,  // 78: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
-	85,  // 79: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
-	7,   // 80: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
-	9,   // 81: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
-	10,  // 82: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
-	12,  // 83: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
-	15,  // 84: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
-	17,  // 85: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
-	19,  // 86: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
-	21,  // 87: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
-	24,  // 88: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
-	28,  // 89: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
-	30,  // 90: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
-	31,  // 91: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
-	33,  // 92: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
-	35,  // 93: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
-	37,  // 94: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
-	39,  // 95: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
-	41,  // 96: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
-	43,  // 97: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
-	45,  // 98: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
-	47,  // 99: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
-	49,  // 100: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
-	51,  // 101: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
-	53,  // 102: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
-	56,  // 103: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
-	58,  // 104: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
-	59,  // 105: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
-	61,  // 106: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
-	64,  // 107: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
-	66,  // 108: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
-	68,  // 109: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
-	71,  // 110: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
-	73,  // 111: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
-	75,  // 112: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
-	77,  // 113: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
-	79,  // 114: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
-	81,  // 115: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
-	83,  // 116: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
-	8,   // 117: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
-	2,   // 118: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
-	11,  // 119: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
-	13,  // 120: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
-	16,  // 121: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
-	18,  // 122: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
-	20,  // 123: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
-	22,  // 124: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
-	25,  // 125: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
-	29,  // 126: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
-	26,  // 127: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
-	32,  // 128: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
-	34,  // 129: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
-	36,  // 130: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
-	38,  // 131: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
-	40,  // 132: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
-	42,  // 133: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
-	44,  // 134: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
-	46,  // 135: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
-	48,  // 136: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
-	50,  // 137: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
-	52,  // 138: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
-	54,  // 139: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
-	57,  // 140: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
-	55,  // 141: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
-	60,  // 142: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
-	62,  // 143: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
-	65,  // 144: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
-	67,  // 145: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
-	69,  // 146: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
-	72,  // 147: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
-	74,  // 148: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
-	76,  // 149: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
-	78,  // 150: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
-	80,  // 151: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
-	82,  // 152: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
-	84,  // 153: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
-	117, // [117:154] is the sub-list for method output_type
-	80,  // [80:117] is the sub-list for method input_type
-	80,  // [80:80] is the sub-list for extension type_name
-	80,  // [80:80] is the sub-list for extension extendee
-	0,   // [0:80] is the sub-list for field type_name
+	27,  // 71: signpost.v1.Principal.disabled:type_name -> signpost.v1.Withdrawal
+	88,  // 72: signpost.v1.Principal.groups_time:type_name -> google.protobuf.Timestamp
+	0,   // 73: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 74: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 75: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
+	26,  // 76: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
+	55,  // 77: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
+	1,   // 78: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
+	63,  // 79: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
+	88,  // 80: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
+	87,  // 81: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
+	7,   // 82: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
+	9,   // 83: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
+	10,  // 84: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
+	12,  // 85: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
+	15,  // 86: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
+	17,  // 87: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
+	19,  // 88: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
+	21,  // 89: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
+	24,  // 90: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
+	28,  // 91: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
+	30,  // 92: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
+	31,  // 93: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
+	33,  // 94: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
+	35,  // 95: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
+	37,  // 96: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
+	39,  // 97: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
+	41,  // 98: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
+	43,  // 99: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
+	45,  // 100: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
+	47,  // 101: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
+	49,  // 102: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
+	51,  // 103: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
+	53,  // 104: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
+	56,  // 105: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
+	58,  // 106: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
+	59,  // 107: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
+	61,  // 108: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
+	64,  // 109: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
+	66,  // 110: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
+	68,  // 111: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
+	71,  // 112: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
+	73,  // 113: signpost.v1.PrincipalService.GetPrincipal:input_type -> signpost.v1.GetPrincipalRequest
+	75,  // 114: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
+	77,  // 115: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
+	79,  // 116: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
+	81,  // 117: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
+	83,  // 118: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
+	85,  // 119: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
+	8,   // 120: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
+	2,   // 121: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
+	11,  // 122: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
+	13,  // 123: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
+	16,  // 124: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
+	18,  // 125: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
+	20,  // 126: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
+	22,  // 127: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
+	25,  // 128: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
+	29,  // 129: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
+	26,  // 130: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
+	32,  // 131: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
+	34,  // 132: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
+	36,  // 133: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
+	38,  // 134: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
+	40,  // 135: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
+	42,  // 136: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
+	44,  // 137: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
+	46,  // 138: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
+	48,  // 139: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
+	50,  // 140: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
+	52,  // 141: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
+	54,  // 142: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
+	57,  // 143: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
+	55,  // 144: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
+	60,  // 145: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
+	62,  // 146: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
+	65,  // 147: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
+	67,  // 148: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
+	69,  // 149: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
+	72,  // 150: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
+	74,  // 151: signpost.v1.PrincipalService.GetPrincipal:output_type -> signpost.v1.Principal
+	76,  // 152: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
+	78,  // 153: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
+	80,  // 154: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
+	82,  // 155: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
+	84,  // 156: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
+	86,  // 157: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
+	120, // [120:158] is the sub-list for method output_type
+	82,  // [82:120] is the sub-list for method input_type
+	82,  // [82:82] is the sub-list for extension type_name
+	82,  // [82:82] is the sub-list for extension extendee
+	0,   // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_signpost_v1_signpost_proto_init() }
@@ -6654,7 +6840,7 @@ func file_signpost_v1_signpost_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signpost_v1_signpost_proto_rawDesc), len(file_signpost_v1_signpost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   86,
+			NumMessages:   88,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

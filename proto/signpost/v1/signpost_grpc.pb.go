@@ -1555,6 +1555,7 @@ var AuditService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
+	PrincipalService_GetPrincipal_FullMethodName      = "/signpost.v1.PrincipalService/GetPrincipal"
 	PrincipalService_DisablePrincipal_FullMethodName  = "/signpost.v1.PrincipalService/DisablePrincipal"
 	PrincipalService_EnablePrincipal_FullMethodName   = "/signpost.v1.PrincipalService/EnablePrincipal"
 	PrincipalService_TransferPrincipal_FullMethodName = "/signpost.v1.PrincipalService/TransferPrincipal"
@@ -1564,6 +1565,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type PrincipalServiceClient interface {
+	// Shows a person or a group: everybody themselves, operators everybody.
+	GetPrincipal(ctx context.Context, in *GetPrincipalRequest, opts ...grpc.CallOption) (*Principal, error)
 	// Has a person's calls refused, whatever token they show, and their streams ended.
 	// Their hosts, and hosts' secrets, go on working.
 	DisablePrincipal(ctx context.Context, in *DisablePrincipalRequest, opts ...grpc.CallOption) (*DisablePrincipalResponse, error)
@@ -1579,6 +1582,16 @@ type principalServiceClient struct {
 
 func NewPrincipalServiceClient(cc grpc.ClientConnInterface) PrincipalServiceClient {
 	return &principalServiceClient{cc}
+}
+
+func (c *principalServiceClient) GetPrincipal(ctx context.Context, in *GetPrincipalRequest, opts ...grpc.CallOption) (*Principal, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Principal)
+	err := c.cc.Invoke(ctx, PrincipalService_GetPrincipal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *principalServiceClient) DisablePrincipal(ctx context.Context, in *DisablePrincipalRequest, opts ...grpc.CallOption) (*DisablePrincipalResponse, error) {
@@ -1615,6 +1628,8 @@ func (c *principalServiceClient) TransferPrincipal(ctx context.Context, in *Tran
 // All implementations must embed UnimplementedPrincipalServiceServer
 // for forward compatibility.
 type PrincipalServiceServer interface {
+	// Shows a person or a group: everybody themselves, operators everybody.
+	GetPrincipal(context.Context, *GetPrincipalRequest) (*Principal, error)
 	// Has a person's calls refused, whatever token they show, and their streams ended.
 	// Their hosts, and hosts' secrets, go on working.
 	DisablePrincipal(context.Context, *DisablePrincipalRequest) (*DisablePrincipalResponse, error)
@@ -1632,6 +1647,9 @@ type PrincipalServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedPrincipalServiceServer struct{}
 
+func (UnimplementedPrincipalServiceServer) GetPrincipal(context.Context, *GetPrincipalRequest) (*Principal, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPrincipal not implemented")
+}
 func (UnimplementedPrincipalServiceServer) DisablePrincipal(context.Context, *DisablePrincipalRequest) (*DisablePrincipalResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisablePrincipal not implemented")
 }
@@ -1660,6 +1678,24 @@ func RegisterPrincipalServiceServer(s grpc.ServiceRegistrar, srv PrincipalServic
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&PrincipalService_ServiceDesc, srv)
+}
+
+func _PrincipalService_GetPrincipal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPrincipalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrincipalServiceServer).GetPrincipal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrincipalService_GetPrincipal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrincipalServiceServer).GetPrincipal(ctx, req.(*GetPrincipalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _PrincipalService_DisablePrincipal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -1723,6 +1759,10 @@ var PrincipalService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "signpost.v1.PrincipalService",
 	HandlerType: (*PrincipalServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "GetPrincipal",
+			Handler:    _PrincipalService_GetPrincipal_Handler,
+		},
 		{
 			MethodName: "DisablePrincipal",
 			Handler:    _PrincipalService_DisablePrincipal_Handler,
