@@ -131,7 +131,7 @@ func (c *call) requestCall() (*store.Call, error) {
 // nothing is told.
 func (c *call) unlessMade(tx *store.Tx, refusal error) error {
 	c.again = false
-	endsRights := c.action == access.HostDelete || c.action == access.ZoneOpen
+	endsRights := c.action == access.HostDelete || c.action == access.HostLeave || c.action == access.ZoneOpen
 	kind := model.KindOf(refusal)
 	if refusal == nil || !endsRights || c.caller.RequestID == "" || kind != model.NotFound && kind != model.Denied || !c.who.MayComeFrom() {
 		return refusal

@@ -67,6 +67,7 @@ var shown = map[access.Action]struct{ kind, what string }{
 	access.HostShare:         {kindHost, wasChanged},
 	access.HostTransfer:      {kindHost, wasChanged},
 	access.HostAccept:        {kindHost, wasChanged},
+	access.HostLeave:         {kindHost, wasChanged},
 	access.HostBlock:         {kindHost, wasChanged},
 	access.HostDisable:       {kindHost, wasChanged},
 	access.PrincipalTransfer: {kindHost, wasChanged},

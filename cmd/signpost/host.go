@@ -12,9 +12,9 @@ import (
 )
 
 func (c *cli) host() *cobra.Command {
-	return group("host", "Hosts: create, list, show, set, set-address, rotate-secret, share, unshare, transfer, accept, block, unblock, disable, enable, admin, delete", "",
+	return group("host", "Hosts: create, list, show, set, set-address, rotate-secret, share, unshare, transfer, accept, leave, block, unblock, disable, enable, admin, delete", "",
 		c.hostCreate(), c.hostList(), c.hostShow(), c.hostSet(), c.hostSetAddress(), c.hostRotateSecret(),
-		c.hostShare(), c.hostUnshare(), c.hostTransfer(), c.hostAccept(),
+		c.hostShare(), c.hostUnshare(), c.hostTransfer(), c.hostAccept(), c.hostLeave(),
 		c.hostBlock(), c.hostUnblock(), c.hostDisable(), c.hostEnable(), c.hostAdmin(), c.hostDelete())
 }
 

@@ -36,14 +36,15 @@ const (
 	HostShare    Action = "host.share"
 	HostTransfer Action = "host.transfer"
 	HostAccept   Action = "host.accept" // of what its owner offers
+	HostLeave    Action = "host.leave"  // by an editor, of what is shared with them by name
 	TokenCreate  Action = "token.create"
 	TokenList    Action = "token.list"
 	TokenRevoke  Action = "token.revoke"
 	HostBlock    Action = "host.block"   // and unblock
 	HostDisable  Action = "host.disable" // and enable
 
-	PrincipalDisable  Action = "principal.disable"  // and enable
 	PrincipalRead     Action = "principal.read"
+	PrincipalDisable  Action = "principal.disable"  // and enable
 	PrincipalTransfer Action = "principal.transfer" // of a person's hosts
 
 	EndpointRead         Action = "endpoint.read"
@@ -79,7 +80,7 @@ func Actions() []Action {
 		ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneAccept, ZoneImport, ZoneReplace, ZoneExport,
 		HostCreate, HostRead, HostList, HostUpdate, HostDelete, SetAddresses, RotateSecret,
 		RecordRead, RecordSet, RecordDelete, AuditRead, StatusRead, WhoAmI, LoginRead, Watch,
-		ZoneLimits, ZoneOpen, HostShare, HostTransfer, HostAccept,
+		ZoneLimits, ZoneOpen, HostShare, HostTransfer, HostAccept, HostLeave,
 		HostBlock, HostDisable, PrincipalRead, PrincipalDisable, PrincipalTransfer,
 		TokenCreate, TokenList, TokenRevoke,
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,

@@ -156,7 +156,7 @@ func IsOfZones(a Action) bool {
 
 func aboutOneName(a Action) bool {
 	switch a {
-	case HostRead, HostUpdate, HostDelete, SetAddresses, RotateSecret, HostShare, HostTransfer, HostAccept, HostBlock, HostDisable, RecordRead, RecordSet, RecordDelete,
+	case HostRead, HostUpdate, HostDelete, SetAddresses, RotateSecret, HostShare, HostTransfer, HostAccept, HostLeave, HostBlock, HostDisable, RecordRead, RecordSet, RecordDelete,
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,
 		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove, CertRead, CertIssue:
 		return true

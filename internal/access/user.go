@@ -38,6 +38,7 @@ var rights = map[Action]role{
 	HostShare:    zoneAdmin | owner,
 	HostTransfer: zoneAdmin | owner,
 	HostAccept:   offered | owner, // who has accepted, may ask again for the answer
+	HostLeave:    editor,
 	HostBlock:    zoneAdmin,
 	HostDisable:  zoneAdmin | owner,
 
@@ -107,9 +108,9 @@ func decideUser(p Principal, a Action, r Resource) error {
 		return e
 	case isOfTokens(a):
 		return denied("they are another's tokens", "ask an operator")
-	case r.Name == "":
 	case a == PrincipalRead:
 		return denied("it is about another", "ask an operator")
+	case r.Name == "":
 		return denied("it is about everything", "say which host or zone of yours you mean")
 	}
 	return denied("what you are to it does not give you that", "ask its owner, an administrator of the zone or an operator")

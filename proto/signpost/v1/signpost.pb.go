@@ -3394,6 +3394,94 @@ func (x *AcceptHostResponse) GetChange() *Change {
 	return nil
 }
 
+type LeaveHostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fqdn          string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveHostRequest) Reset() {
+	*x = LeaveHostRequest{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveHostRequest) ProtoMessage() {}
+
+func (x *LeaveHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveHostRequest.ProtoReflect.Descriptor instead.
+func (*LeaveHostRequest) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *LeaveHostRequest) GetFqdn() string {
+	if x != nil {
+		return x.Fqdn
+	}
+	return ""
+}
+
+type LeaveHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Change        *Change                `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveHostResponse) Reset() {
+	*x = LeaveHostResponse{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveHostResponse) ProtoMessage() {}
+
+func (x *LeaveHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveHostResponse.ProtoReflect.Descriptor instead.
+func (*LeaveHostResponse) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *LeaveHostResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 type BlockHostRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Fqdn  string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
@@ -3406,7 +3494,7 @@ type BlockHostRequest struct {
 
 func (x *BlockHostRequest) Reset() {
 	*x = BlockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3506,7 @@ func (x *BlockHostRequest) String() string {
 func (*BlockHostRequest) ProtoMessage() {}
 
 func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3519,7 @@ func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostRequest.ProtoReflect.Descriptor instead.
 func (*BlockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *BlockHostRequest) GetFqdn() string {
@@ -3465,7 +3553,7 @@ type BlockHostResponse struct {
 
 func (x *BlockHostResponse) Reset() {
 	*x = BlockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +3565,7 @@ func (x *BlockHostResponse) String() string {
 func (*BlockHostResponse) ProtoMessage() {}
 
 func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +3578,7 @@ func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostResponse.ProtoReflect.Descriptor instead.
 func (*BlockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BlockHostResponse) GetHost() *Host {
@@ -3517,7 +3605,7 @@ type UnblockHostRequest struct {
 
 func (x *UnblockHostRequest) Reset() {
 	*x = UnblockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3529,7 +3617,7 @@ func (x *UnblockHostRequest) String() string {
 func (*UnblockHostRequest) ProtoMessage() {}
 
 func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3542,7 +3630,7 @@ func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostRequest.ProtoReflect.Descriptor instead.
 func (*UnblockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UnblockHostRequest) GetFqdn() string {
@@ -3569,7 +3657,7 @@ type UnblockHostResponse struct {
 
 func (x *UnblockHostResponse) Reset() {
 	*x = UnblockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3669,7 @@ func (x *UnblockHostResponse) String() string {
 func (*UnblockHostResponse) ProtoMessage() {}
 
 func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3682,7 @@ func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostResponse.ProtoReflect.Descriptor instead.
 func (*UnblockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UnblockHostResponse) GetHost() *Host {
@@ -3622,7 +3710,7 @@ type DisableHostRequest struct {
 
 func (x *DisableHostRequest) Reset() {
 	*x = DisableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3634,7 +3722,7 @@ func (x *DisableHostRequest) String() string {
 func (*DisableHostRequest) ProtoMessage() {}
 
 func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3647,7 +3735,7 @@ func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostRequest.ProtoReflect.Descriptor instead.
 func (*DisableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DisableHostRequest) GetFqdn() string {
@@ -3681,7 +3769,7 @@ type DisableHostResponse struct {
 
 func (x *DisableHostResponse) Reset() {
 	*x = DisableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3693,7 +3781,7 @@ func (x *DisableHostResponse) String() string {
 func (*DisableHostResponse) ProtoMessage() {}
 
 func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3706,7 +3794,7 @@ func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostResponse.ProtoReflect.Descriptor instead.
 func (*DisableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DisableHostResponse) GetHost() *Host {
@@ -3733,7 +3821,7 @@ type EnableHostRequest struct {
 
 func (x *EnableHostRequest) Reset() {
 	*x = EnableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3833,7 @@ func (x *EnableHostRequest) String() string {
 func (*EnableHostRequest) ProtoMessage() {}
 
 func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3846,7 @@ func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostRequest.ProtoReflect.Descriptor instead.
 func (*EnableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *EnableHostRequest) GetFqdn() string {
@@ -3785,7 +3873,7 @@ type EnableHostResponse struct {
 
 func (x *EnableHostResponse) Reset() {
 	*x = EnableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3797,7 +3885,7 @@ func (x *EnableHostResponse) String() string {
 func (*EnableHostResponse) ProtoMessage() {}
 
 func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3810,7 +3898,7 @@ func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostResponse.ProtoReflect.Descriptor instead.
 func (*EnableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *EnableHostResponse) GetHost() *Host {
@@ -3842,7 +3930,7 @@ type RecordSet struct {
 
 func (x *RecordSet) Reset() {
 	*x = RecordSet{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3854,7 +3942,7 @@ func (x *RecordSet) String() string {
 func (*RecordSet) ProtoMessage() {}
 
 func (x *RecordSet) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3867,7 +3955,7 @@ func (x *RecordSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSet.ProtoReflect.Descriptor instead.
 func (*RecordSet) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RecordSet) GetFqdn() string {
@@ -3914,7 +4002,7 @@ type ListRecordSetsRequest struct {
 
 func (x *ListRecordSetsRequest) Reset() {
 	*x = ListRecordSetsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3926,7 +4014,7 @@ func (x *ListRecordSetsRequest) String() string {
 func (*ListRecordSetsRequest) ProtoMessage() {}
 
 func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3939,7 +4027,7 @@ func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListRecordSetsRequest) GetFqdn() string {
@@ -3959,7 +4047,7 @@ type ListRecordSetsResponse struct {
 
 func (x *ListRecordSetsResponse) Reset() {
 	*x = ListRecordSetsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3971,7 +4059,7 @@ func (x *ListRecordSetsResponse) String() string {
 func (*ListRecordSetsResponse) ProtoMessage() {}
 
 func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3984,7 +4072,7 @@ func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListRecordSetsResponse) GetRecordSets() []*RecordSet {
@@ -4004,7 +4092,7 @@ type GetRecordSetRequest struct {
 
 func (x *GetRecordSetRequest) Reset() {
 	*x = GetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4016,7 +4104,7 @@ func (x *GetRecordSetRequest) String() string {
 func (*GetRecordSetRequest) ProtoMessage() {}
 
 func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4029,7 +4117,7 @@ func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetRecordSetRequest) GetFqdn() string {
@@ -4063,7 +4151,7 @@ type SetRecordSetRequest struct {
 
 func (x *SetRecordSetRequest) Reset() {
 	*x = SetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4075,7 +4163,7 @@ func (x *SetRecordSetRequest) String() string {
 func (*SetRecordSetRequest) ProtoMessage() {}
 
 func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4088,7 +4176,7 @@ func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*SetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SetRecordSetRequest) GetFqdn() string {
@@ -4136,7 +4224,7 @@ type SetRecordSetResponse struct {
 
 func (x *SetRecordSetResponse) Reset() {
 	*x = SetRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4148,7 +4236,7 @@ func (x *SetRecordSetResponse) String() string {
 func (*SetRecordSetResponse) ProtoMessage() {}
 
 func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4161,7 +4249,7 @@ func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*SetRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SetRecordSetResponse) GetRecordSet() *RecordSet {
@@ -4189,7 +4277,7 @@ type DeleteRecordSetRequest struct {
 
 func (x *DeleteRecordSetRequest) Reset() {
 	*x = DeleteRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4201,7 +4289,7 @@ func (x *DeleteRecordSetRequest) String() string {
 func (*DeleteRecordSetRequest) ProtoMessage() {}
 
 func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4214,7 +4302,7 @@ func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *DeleteRecordSetRequest) GetFqdn() string {
@@ -4247,7 +4335,7 @@ type DeleteRecordSetResponse struct {
 
 func (x *DeleteRecordSetResponse) Reset() {
 	*x = DeleteRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4259,7 +4347,7 @@ func (x *DeleteRecordSetResponse) String() string {
 func (*DeleteRecordSetResponse) ProtoMessage() {}
 
 func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4272,7 +4360,7 @@ func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DeleteRecordSetResponse) GetChange() *Change {
@@ -4317,7 +4405,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4329,7 +4417,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4342,7 +4430,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Token) GetId() string {
@@ -4461,7 +4549,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4473,7 +4561,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4486,7 +4574,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CreateTokenRequest) GetZone() string {
@@ -4550,7 +4638,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4562,7 +4650,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4575,7 +4663,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4609,7 +4697,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4621,7 +4709,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4634,7 +4722,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListTokensRequest) GetOwner() string {
@@ -4655,7 +4743,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4667,7 +4755,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4680,7 +4768,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4700,7 +4788,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4712,7 +4800,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4725,7 +4813,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -4753,7 +4841,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4765,7 +4853,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4778,7 +4866,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RevokeTokenResponse) GetChange() *Change {
@@ -4815,7 +4903,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4827,7 +4915,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4840,7 +4928,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *AuditRecord) GetId() string {
@@ -4946,7 +5034,7 @@ type ListAuditRecordsRequest struct {
 
 func (x *ListAuditRecordsRequest) Reset() {
 	*x = ListAuditRecordsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4958,7 +5046,7 @@ func (x *ListAuditRecordsRequest) String() string {
 func (*ListAuditRecordsRequest) ProtoMessage() {}
 
 func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4971,7 +5059,7 @@ func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListAuditRecordsRequest) GetZone() string {
@@ -5035,7 +5123,7 @@ type ListAuditRecordsResponse struct {
 
 func (x *ListAuditRecordsResponse) Reset() {
 	*x = ListAuditRecordsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5047,7 +5135,7 @@ func (x *ListAuditRecordsResponse) String() string {
 func (*ListAuditRecordsResponse) ProtoMessage() {}
 
 func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5060,7 +5148,7 @@ func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListAuditRecordsResponse) GetRecords() []*AuditRecord {
@@ -5087,7 +5175,7 @@ type GetPrincipalRequest struct {
 
 func (x *GetPrincipalRequest) Reset() {
 	*x = GetPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5099,7 +5187,7 @@ func (x *GetPrincipalRequest) String() string {
 func (*GetPrincipalRequest) ProtoMessage() {}
 
 func (x *GetPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5112,7 +5200,7 @@ func (x *GetPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*GetPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetPrincipalRequest) GetName() string {
@@ -5151,7 +5239,7 @@ type Principal struct {
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5163,7 +5251,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5176,7 +5264,7 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Principal) GetName() string {
@@ -5254,7 +5342,7 @@ type DisablePrincipalRequest struct {
 
 func (x *DisablePrincipalRequest) Reset() {
 	*x = DisablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5266,7 +5354,7 @@ func (x *DisablePrincipalRequest) String() string {
 func (*DisablePrincipalRequest) ProtoMessage() {}
 
 func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5279,7 +5367,7 @@ func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *DisablePrincipalRequest) GetName() string {
@@ -5305,7 +5393,7 @@ type DisablePrincipalResponse struct {
 
 func (x *DisablePrincipalResponse) Reset() {
 	*x = DisablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5317,7 +5405,7 @@ func (x *DisablePrincipalResponse) String() string {
 func (*DisablePrincipalResponse) ProtoMessage() {}
 
 func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5330,7 +5418,7 @@ func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *DisablePrincipalResponse) GetChange() *Change {
@@ -5349,7 +5437,7 @@ type EnablePrincipalRequest struct {
 
 func (x *EnablePrincipalRequest) Reset() {
 	*x = EnablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5361,7 +5449,7 @@ func (x *EnablePrincipalRequest) String() string {
 func (*EnablePrincipalRequest) ProtoMessage() {}
 
 func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5374,7 +5462,7 @@ func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *EnablePrincipalRequest) GetName() string {
@@ -5393,7 +5481,7 @@ type EnablePrincipalResponse struct {
 
 func (x *EnablePrincipalResponse) Reset() {
 	*x = EnablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5405,7 +5493,7 @@ func (x *EnablePrincipalResponse) String() string {
 func (*EnablePrincipalResponse) ProtoMessage() {}
 
 func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5418,7 +5506,7 @@ func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *EnablePrincipalResponse) GetChange() *Change {
@@ -5439,7 +5527,7 @@ type TransferPrincipalRequest struct {
 
 func (x *TransferPrincipalRequest) Reset() {
 	*x = TransferPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5451,7 +5539,7 @@ func (x *TransferPrincipalRequest) String() string {
 func (*TransferPrincipalRequest) ProtoMessage() {}
 
 func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5464,7 +5552,7 @@ func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *TransferPrincipalRequest) GetName() string {
@@ -5494,7 +5582,7 @@ type TransferPrincipalResponse struct {
 
 func (x *TransferPrincipalResponse) Reset() {
 	*x = TransferPrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5506,7 +5594,7 @@ func (x *TransferPrincipalResponse) String() string {
 func (*TransferPrincipalResponse) ProtoMessage() {}
 
 func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5519,7 +5607,7 @@ func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalResponse.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *TransferPrincipalResponse) GetFqdns() []string {
@@ -5553,7 +5641,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5565,7 +5653,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5578,7 +5666,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *GetStatusRequest) GetFqdn() string {
@@ -5608,7 +5696,7 @@ type ServerStatus struct {
 
 func (x *ServerStatus) Reset() {
 	*x = ServerStatus{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5620,7 +5708,7 @@ func (x *ServerStatus) String() string {
 func (*ServerStatus) ProtoMessage() {}
 
 func (x *ServerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5633,7 +5721,7 @@ func (x *ServerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerStatus.ProtoReflect.Descriptor instead.
 func (*ServerStatus) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ServerStatus) GetVersion() string {
@@ -5707,7 +5795,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5719,7 +5807,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5732,7 +5820,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
 }
 
 type WhoAmIResponse struct {
@@ -5759,7 +5847,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5771,7 +5859,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5784,7 +5872,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *WhoAmIResponse) GetPrincipal() string {
@@ -5851,7 +5939,7 @@ type ListIssuersRequest struct {
 
 func (x *ListIssuersRequest) Reset() {
 	*x = ListIssuersRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5863,7 +5951,7 @@ func (x *ListIssuersRequest) String() string {
 func (*ListIssuersRequest) ProtoMessage() {}
 
 func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5876,7 +5964,7 @@ func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersRequest.ProtoReflect.Descriptor instead.
 func (*ListIssuersRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{87}
 }
 
 type ListIssuersResponse struct {
@@ -5889,7 +5977,7 @@ type ListIssuersResponse struct {
 
 func (x *ListIssuersResponse) Reset() {
 	*x = ListIssuersResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5901,7 +5989,7 @@ func (x *ListIssuersResponse) String() string {
 func (*ListIssuersResponse) ProtoMessage() {}
 
 func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5914,7 +6002,7 @@ func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersResponse.ProtoReflect.Descriptor instead.
 func (*ListIssuersResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ListIssuersResponse) GetIssuers() []*Issuer {
@@ -5941,7 +6029,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5953,7 +6041,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5966,7 +6054,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{87}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *Issuer) GetName() string {
@@ -6301,7 +6389,11 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x12AcceptHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.signpost.v1.HostR\x04host\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\x12+\n" +
-	"\x06change\x18\x03 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"g\n" +
+	"\x06change\x18\x03 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"/\n" +
+	"\x10LeaveHostRequest\x12\x1b\n" +
+	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\"@\n" +
+	"\x11LeaveHostResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"g\n" +
 	"\x10BlockHostRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\"\n" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
@@ -6507,7 +6599,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\n" +
 	"ImportZone\x12\x1e.signpost.v1.ImportZoneRequest\x1a\x1f.signpost.v1.ImportZoneResponse(\x010\x01\x12O\n" +
 	"\n" +
-	"ExportZone\x12\x1e.signpost.v1.ExportZoneRequest\x1a\x1f.signpost.v1.ExportZoneResponse0\x012\xa6\f\n" +
+	"ExportZone\x12\x1e.signpost.v1.ExportZoneRequest\x1a\x1f.signpost.v1.ExportZoneResponse0\x012\x95\r\n" +
 	"\vHostService\x12c\n" +
 	"\n" +
 	"CreateHost\x12\x1e.signpost.v1.CreateHostRequest\x1a\x1f.signpost.v1.CreateHostResponse\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/hosts\x12S\n" +
@@ -6523,6 +6615,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\fTransferHost\x12 .signpost.v1.TransferHostRequest\x1a!.signpost.v1.TransferHostResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/hosts/{fqdn}:transfer\x12q\n" +
 	"\n" +
 	"AcceptHost\x12\x1e.signpost.v1.AcceptHostRequest\x1a\x1f.signpost.v1.AcceptHostResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/hosts/{fqdn}:accept\x12m\n" +
+	"\tLeaveHost\x12\x1d.signpost.v1.LeaveHostRequest\x1a\x1e.signpost.v1.LeaveHostResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/hosts/{fqdn}:leave\x12m\n" +
 	"\tBlockHost\x12\x1d.signpost.v1.BlockHostRequest\x1a\x1e.signpost.v1.BlockHostResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/hosts/{fqdn}:block\x12u\n" +
 	"\vUnblockHost\x12\x1f.signpost.v1.UnblockHostRequest\x1a .signpost.v1.UnblockHostResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/hosts/{fqdn}:unblock\x12u\n" +
 	"\vDisableHost\x12\x1f.signpost.v1.DisableHostRequest\x1a .signpost.v1.DisableHostResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/hosts/{fqdn}:disable\x12q\n" +
@@ -6566,7 +6659,7 @@ func file_signpost_v1_signpost_proto_rawDescGZIP() []byte {
 	return file_signpost_v1_signpost_proto_rawDescData
 }
 
-var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*Change)(nil),                    // 0: signpost.v1.Change
 	(*Visibility)(nil),                // 1: signpost.v1.Visibility
@@ -6615,56 +6708,58 @@ var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*TransferHostResponse)(nil),      // 44: signpost.v1.TransferHostResponse
 	(*AcceptHostRequest)(nil),         // 45: signpost.v1.AcceptHostRequest
 	(*AcceptHostResponse)(nil),        // 46: signpost.v1.AcceptHostResponse
-	(*BlockHostRequest)(nil),          // 47: signpost.v1.BlockHostRequest
-	(*BlockHostResponse)(nil),         // 48: signpost.v1.BlockHostResponse
-	(*UnblockHostRequest)(nil),        // 49: signpost.v1.UnblockHostRequest
-	(*UnblockHostResponse)(nil),       // 50: signpost.v1.UnblockHostResponse
-	(*DisableHostRequest)(nil),        // 51: signpost.v1.DisableHostRequest
-	(*DisableHostResponse)(nil),       // 52: signpost.v1.DisableHostResponse
-	(*EnableHostRequest)(nil),         // 53: signpost.v1.EnableHostRequest
-	(*EnableHostResponse)(nil),        // 54: signpost.v1.EnableHostResponse
-	(*RecordSet)(nil),                 // 55: signpost.v1.RecordSet
-	(*ListRecordSetsRequest)(nil),     // 56: signpost.v1.ListRecordSetsRequest
-	(*ListRecordSetsResponse)(nil),    // 57: signpost.v1.ListRecordSetsResponse
-	(*GetRecordSetRequest)(nil),       // 58: signpost.v1.GetRecordSetRequest
-	(*SetRecordSetRequest)(nil),       // 59: signpost.v1.SetRecordSetRequest
-	(*SetRecordSetResponse)(nil),      // 60: signpost.v1.SetRecordSetResponse
-	(*DeleteRecordSetRequest)(nil),    // 61: signpost.v1.DeleteRecordSetRequest
-	(*DeleteRecordSetResponse)(nil),   // 62: signpost.v1.DeleteRecordSetResponse
-	(*Token)(nil),                     // 63: signpost.v1.Token
-	(*CreateTokenRequest)(nil),        // 64: signpost.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),       // 65: signpost.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),         // 66: signpost.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),        // 67: signpost.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),        // 68: signpost.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),       // 69: signpost.v1.RevokeTokenResponse
-	(*AuditRecord)(nil),               // 70: signpost.v1.AuditRecord
-	(*ListAuditRecordsRequest)(nil),   // 71: signpost.v1.ListAuditRecordsRequest
-	(*ListAuditRecordsResponse)(nil),  // 72: signpost.v1.ListAuditRecordsResponse
-	(*GetPrincipalRequest)(nil),       // 73: signpost.v1.GetPrincipalRequest
-	(*Principal)(nil),                 // 74: signpost.v1.Principal
-	(*DisablePrincipalRequest)(nil),   // 75: signpost.v1.DisablePrincipalRequest
-	(*DisablePrincipalResponse)(nil),  // 76: signpost.v1.DisablePrincipalResponse
-	(*EnablePrincipalRequest)(nil),    // 77: signpost.v1.EnablePrincipalRequest
-	(*EnablePrincipalResponse)(nil),   // 78: signpost.v1.EnablePrincipalResponse
-	(*TransferPrincipalRequest)(nil),  // 79: signpost.v1.TransferPrincipalRequest
-	(*TransferPrincipalResponse)(nil), // 80: signpost.v1.TransferPrincipalResponse
-	(*GetStatusRequest)(nil),          // 81: signpost.v1.GetStatusRequest
-	(*ServerStatus)(nil),              // 82: signpost.v1.ServerStatus
-	(*WhoAmIRequest)(nil),             // 83: signpost.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),            // 84: signpost.v1.WhoAmIResponse
-	(*ListIssuersRequest)(nil),        // 85: signpost.v1.ListIssuersRequest
-	(*ListIssuersResponse)(nil),       // 86: signpost.v1.ListIssuersResponse
-	(*Issuer)(nil),                    // 87: signpost.v1.Issuer
-	(*timestamppb.Timestamp)(nil),     // 88: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 89: google.protobuf.Duration
+	(*LeaveHostRequest)(nil),          // 47: signpost.v1.LeaveHostRequest
+	(*LeaveHostResponse)(nil),         // 48: signpost.v1.LeaveHostResponse
+	(*BlockHostRequest)(nil),          // 49: signpost.v1.BlockHostRequest
+	(*BlockHostResponse)(nil),         // 50: signpost.v1.BlockHostResponse
+	(*UnblockHostRequest)(nil),        // 51: signpost.v1.UnblockHostRequest
+	(*UnblockHostResponse)(nil),       // 52: signpost.v1.UnblockHostResponse
+	(*DisableHostRequest)(nil),        // 53: signpost.v1.DisableHostRequest
+	(*DisableHostResponse)(nil),       // 54: signpost.v1.DisableHostResponse
+	(*EnableHostRequest)(nil),         // 55: signpost.v1.EnableHostRequest
+	(*EnableHostResponse)(nil),        // 56: signpost.v1.EnableHostResponse
+	(*RecordSet)(nil),                 // 57: signpost.v1.RecordSet
+	(*ListRecordSetsRequest)(nil),     // 58: signpost.v1.ListRecordSetsRequest
+	(*ListRecordSetsResponse)(nil),    // 59: signpost.v1.ListRecordSetsResponse
+	(*GetRecordSetRequest)(nil),       // 60: signpost.v1.GetRecordSetRequest
+	(*SetRecordSetRequest)(nil),       // 61: signpost.v1.SetRecordSetRequest
+	(*SetRecordSetResponse)(nil),      // 62: signpost.v1.SetRecordSetResponse
+	(*DeleteRecordSetRequest)(nil),    // 63: signpost.v1.DeleteRecordSetRequest
+	(*DeleteRecordSetResponse)(nil),   // 64: signpost.v1.DeleteRecordSetResponse
+	(*Token)(nil),                     // 65: signpost.v1.Token
+	(*CreateTokenRequest)(nil),        // 66: signpost.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),       // 67: signpost.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),         // 68: signpost.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),        // 69: signpost.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),        // 70: signpost.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),       // 71: signpost.v1.RevokeTokenResponse
+	(*AuditRecord)(nil),               // 72: signpost.v1.AuditRecord
+	(*ListAuditRecordsRequest)(nil),   // 73: signpost.v1.ListAuditRecordsRequest
+	(*ListAuditRecordsResponse)(nil),  // 74: signpost.v1.ListAuditRecordsResponse
+	(*GetPrincipalRequest)(nil),       // 75: signpost.v1.GetPrincipalRequest
+	(*Principal)(nil),                 // 76: signpost.v1.Principal
+	(*DisablePrincipalRequest)(nil),   // 77: signpost.v1.DisablePrincipalRequest
+	(*DisablePrincipalResponse)(nil),  // 78: signpost.v1.DisablePrincipalResponse
+	(*EnablePrincipalRequest)(nil),    // 79: signpost.v1.EnablePrincipalRequest
+	(*EnablePrincipalResponse)(nil),   // 80: signpost.v1.EnablePrincipalResponse
+	(*TransferPrincipalRequest)(nil),  // 81: signpost.v1.TransferPrincipalRequest
+	(*TransferPrincipalResponse)(nil), // 82: signpost.v1.TransferPrincipalResponse
+	(*GetStatusRequest)(nil),          // 83: signpost.v1.GetStatusRequest
+	(*ServerStatus)(nil),              // 84: signpost.v1.ServerStatus
+	(*WhoAmIRequest)(nil),             // 85: signpost.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),            // 86: signpost.v1.WhoAmIResponse
+	(*ListIssuersRequest)(nil),        // 87: signpost.v1.ListIssuersRequest
+	(*ListIssuersResponse)(nil),       // 88: signpost.v1.ListIssuersResponse
+	(*Issuer)(nil),                    // 89: signpost.v1.Issuer
+	(*timestamppb.Timestamp)(nil),     // 90: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 91: google.protobuf.Duration
 }
 var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	1,   // 0: signpost.v1.Change.visibility:type_name -> signpost.v1.Visibility
-	88,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
+	90,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
 	4,   // 2: signpost.v1.Zone.import:type_name -> signpost.v1.ImportStatus
 	3,   // 3: signpost.v1.Zone.policy:type_name -> signpost.v1.ZonePolicy
-	88,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
+	90,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
 	5,   // 5: signpost.v1.ImportStatus.progress:type_name -> signpost.v1.ImportProgress
 	6,   // 6: signpost.v1.CreateZoneRequest.name_servers:type_name -> signpost.v1.NameServer
 	2,   // 7: signpost.v1.CreateZoneResponse.zone:type_name -> signpost.v1.Zone
@@ -6682,16 +6777,16 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 19: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
 	5,   // 20: signpost.v1.ImportZoneResponse.progress:type_name -> signpost.v1.ImportProgress
 	23,  // 21: signpost.v1.ImportZoneResponse.differences:type_name -> signpost.v1.Difference
-	88,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	88,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
-	88,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
-	88,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
+	90,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	90,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
+	90,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
+	90,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
 	27,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
 	27,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
 	27,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
-	88,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
-	88,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
-	88,  // 31: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
+	90,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
+	90,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
+	90,  // 31: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
 	26,  // 32: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
 	0,   // 33: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
 	26,  // 34: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
@@ -6707,122 +6802,125 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 44: signpost.v1.TransferHostResponse.change:type_name -> signpost.v1.Change
 	26,  // 45: signpost.v1.AcceptHostResponse.host:type_name -> signpost.v1.Host
 	0,   // 46: signpost.v1.AcceptHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 47: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 48: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 49: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 50: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 51: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 52: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 53: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 54: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
-	55,  // 55: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
-	55,  // 56: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
-	0,   // 57: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
-	0,   // 58: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
-	88,  // 59: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	88,  // 60: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	88,  // 61: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	88,  // 62: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
-	89,  // 63: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	63,  // 64: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
-	0,   // 65: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
-	63,  // 66: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
-	0,   // 67: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
-	88,  // 68: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	88,  // 69: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
-	70,  // 70: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
-	27,  // 71: signpost.v1.Principal.disabled:type_name -> signpost.v1.Withdrawal
-	88,  // 72: signpost.v1.Principal.groups_time:type_name -> google.protobuf.Timestamp
-	0,   // 73: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 74: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 75: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
-	26,  // 76: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
-	55,  // 77: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
-	1,   // 78: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
-	63,  // 79: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
-	88,  // 80: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
-	87,  // 81: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
-	7,   // 82: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
-	9,   // 83: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
-	10,  // 84: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
-	12,  // 85: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
-	15,  // 86: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
-	17,  // 87: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
-	19,  // 88: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
-	21,  // 89: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
-	24,  // 90: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
-	28,  // 91: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
-	30,  // 92: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
-	31,  // 93: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
-	33,  // 94: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
-	35,  // 95: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
-	37,  // 96: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
-	39,  // 97: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
-	41,  // 98: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
-	43,  // 99: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
-	45,  // 100: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
-	47,  // 101: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
-	49,  // 102: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
-	51,  // 103: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
-	53,  // 104: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
-	56,  // 105: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
-	58,  // 106: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
-	59,  // 107: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
-	61,  // 108: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
-	64,  // 109: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
-	66,  // 110: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
-	68,  // 111: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
-	71,  // 112: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
-	73,  // 113: signpost.v1.PrincipalService.GetPrincipal:input_type -> signpost.v1.GetPrincipalRequest
-	75,  // 114: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
-	77,  // 115: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
-	79,  // 116: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
-	81,  // 117: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
-	83,  // 118: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
-	85,  // 119: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
-	8,   // 120: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
-	2,   // 121: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
-	11,  // 122: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
-	13,  // 123: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
-	16,  // 124: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
-	18,  // 125: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
-	20,  // 126: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
-	22,  // 127: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
-	25,  // 128: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
-	29,  // 129: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
-	26,  // 130: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
-	32,  // 131: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
-	34,  // 132: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
-	36,  // 133: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
-	38,  // 134: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
-	40,  // 135: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
-	42,  // 136: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
-	44,  // 137: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
-	46,  // 138: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
-	48,  // 139: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
-	50,  // 140: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
-	52,  // 141: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
-	54,  // 142: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
-	57,  // 143: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
-	55,  // 144: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
-	60,  // 145: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
-	62,  // 146: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
-	65,  // 147: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
-	67,  // 148: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
-	69,  // 149: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
-	72,  // 150: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
-	74,  // 151: signpost.v1.PrincipalService.GetPrincipal:output_type -> signpost.v1.Principal
-	76,  // 152: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
-	78,  // 153: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
-	80,  // 154: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
-	82,  // 155: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
-	84,  // 156: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
-	86,  // 157: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
-	120, // [120:158] is the sub-list for method output_type
-	82,  // [82:120] is the sub-list for method input_type
-	82,  // [82:82] is the sub-list for extension type_name
-	82,  // [82:82] is the sub-list for extension extendee
-	0,   // [0:82] is the sub-list for field type_name
+	0,   // 47: signpost.v1.LeaveHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 48: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 49: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 50: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 51: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 52: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 53: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 54: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 55: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
+	57,  // 56: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
+	57,  // 57: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
+	0,   // 58: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
+	0,   // 59: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
+	90,  // 60: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	90,  // 61: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	90,  // 62: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	90,  // 63: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
+	91,  // 64: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	65,  // 65: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
+	0,   // 66: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
+	65,  // 67: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
+	0,   // 68: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
+	90,  // 69: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	90,  // 70: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
+	72,  // 71: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
+	27,  // 72: signpost.v1.Principal.disabled:type_name -> signpost.v1.Withdrawal
+	90,  // 73: signpost.v1.Principal.groups_time:type_name -> google.protobuf.Timestamp
+	0,   // 74: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 75: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 76: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
+	26,  // 77: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
+	57,  // 78: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
+	1,   // 79: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
+	65,  // 80: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
+	90,  // 81: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
+	89,  // 82: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
+	7,   // 83: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
+	9,   // 84: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
+	10,  // 85: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
+	12,  // 86: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
+	15,  // 87: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
+	17,  // 88: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
+	19,  // 89: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
+	21,  // 90: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
+	24,  // 91: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
+	28,  // 92: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
+	30,  // 93: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
+	31,  // 94: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
+	33,  // 95: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
+	35,  // 96: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
+	37,  // 97: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
+	39,  // 98: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
+	41,  // 99: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
+	43,  // 100: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
+	45,  // 101: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
+	47,  // 102: signpost.v1.HostService.LeaveHost:input_type -> signpost.v1.LeaveHostRequest
+	49,  // 103: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
+	51,  // 104: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
+	53,  // 105: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
+	55,  // 106: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
+	58,  // 107: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
+	60,  // 108: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
+	61,  // 109: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
+	63,  // 110: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
+	66,  // 111: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
+	68,  // 112: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
+	70,  // 113: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
+	73,  // 114: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
+	75,  // 115: signpost.v1.PrincipalService.GetPrincipal:input_type -> signpost.v1.GetPrincipalRequest
+	77,  // 116: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
+	79,  // 117: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
+	81,  // 118: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
+	83,  // 119: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
+	85,  // 120: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
+	87,  // 121: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
+	8,   // 122: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
+	2,   // 123: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
+	11,  // 124: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
+	13,  // 125: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
+	16,  // 126: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
+	18,  // 127: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
+	20,  // 128: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
+	22,  // 129: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
+	25,  // 130: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
+	29,  // 131: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
+	26,  // 132: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
+	32,  // 133: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
+	34,  // 134: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
+	36,  // 135: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
+	38,  // 136: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
+	40,  // 137: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
+	42,  // 138: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
+	44,  // 139: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
+	46,  // 140: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
+	48,  // 141: signpost.v1.HostService.LeaveHost:output_type -> signpost.v1.LeaveHostResponse
+	50,  // 142: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
+	52,  // 143: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
+	54,  // 144: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
+	56,  // 145: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
+	59,  // 146: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
+	57,  // 147: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
+	62,  // 148: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
+	64,  // 149: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
+	67,  // 150: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
+	69,  // 151: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
+	71,  // 152: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
+	74,  // 153: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
+	76,  // 154: signpost.v1.PrincipalService.GetPrincipal:output_type -> signpost.v1.Principal
+	78,  // 155: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
+	80,  // 156: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
+	82,  // 157: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
+	84,  // 158: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
+	86,  // 159: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
+	88,  // 160: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
+	122, // [122:161] is the sub-list for method output_type
+	83,  // [83:122] is the sub-list for method input_type
+	83,  // [83:83] is the sub-list for extension type_name
+	83,  // [83:83] is the sub-list for extension extendee
+	0,   // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_signpost_v1_signpost_proto_init() }
@@ -6833,14 +6931,14 @@ func file_signpost_v1_signpost_proto_init() {
 	file_signpost_v1_signpost_proto_msgTypes[12].OneofWrappers = []any{}
 	file_signpost_v1_signpost_proto_msgTypes[15].OneofWrappers = []any{}
 	file_signpost_v1_signpost_proto_msgTypes[33].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[59].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[61].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signpost_v1_signpost_proto_rawDesc), len(file_signpost_v1_signpost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   88,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

@@ -459,6 +459,7 @@ const (
 	HostService_ShareHost_FullMethodName    = "/signpost.v1.HostService/ShareHost"
 	HostService_TransferHost_FullMethodName = "/signpost.v1.HostService/TransferHost"
 	HostService_AcceptHost_FullMethodName   = "/signpost.v1.HostService/AcceptHost"
+	HostService_LeaveHost_FullMethodName    = "/signpost.v1.HostService/LeaveHost"
 	HostService_BlockHost_FullMethodName    = "/signpost.v1.HostService/BlockHost"
 	HostService_UnblockHost_FullMethodName  = "/signpost.v1.HostService/UnblockHost"
 	HostService_DisableHost_FullMethodName  = "/signpost.v1.HostService/DisableHost"
@@ -482,6 +483,9 @@ type HostServiceClient interface {
 	TransferHost(ctx context.Context, in *TransferHostRequest, opts ...grpc.CallOption) (*TransferHostResponse, error)
 	// Takes a host over that its owner offers.
 	AcceptHost(ctx context.Context, in *AcceptHostRequest, opts ...grpc.CallOption) (*AcceptHostResponse, error)
+	// Takes the caller, an editor by name, out of a host's editors. Who edits it as a member of
+	// a group stays: only its owner takes groups out.
+	LeaveHost(ctx context.Context, in *LeaveHostRequest, opts ...grpc.CallOption) (*LeaveHostResponse, error)
 	// Has a host answered no more, and its owner and editors change it no more.
 	BlockHost(ctx context.Context, in *BlockHostRequest, opts ...grpc.CallOption) (*BlockHostResponse, error)
 	UnblockHost(ctx context.Context, in *UnblockHostRequest, opts ...grpc.CallOption) (*UnblockHostResponse, error)
@@ -599,6 +603,16 @@ func (c *hostServiceClient) AcceptHost(ctx context.Context, in *AcceptHostReques
 	return out, nil
 }
 
+func (c *hostServiceClient) LeaveHost(ctx context.Context, in *LeaveHostRequest, opts ...grpc.CallOption) (*LeaveHostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeaveHostResponse)
+	err := c.cc.Invoke(ctx, HostService_LeaveHost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostServiceClient) BlockHost(ctx context.Context, in *BlockHostRequest, opts ...grpc.CallOption) (*BlockHostResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(BlockHostResponse)
@@ -656,6 +670,9 @@ type HostServiceServer interface {
 	TransferHost(context.Context, *TransferHostRequest) (*TransferHostResponse, error)
 	// Takes a host over that its owner offers.
 	AcceptHost(context.Context, *AcceptHostRequest) (*AcceptHostResponse, error)
+	// Takes the caller, an editor by name, out of a host's editors. Who edits it as a member of
+	// a group stays: only its owner takes groups out.
+	LeaveHost(context.Context, *LeaveHostRequest) (*LeaveHostResponse, error)
 	// Has a host answered no more, and its owner and editors change it no more.
 	BlockHost(context.Context, *BlockHostRequest) (*BlockHostResponse, error)
 	UnblockHost(context.Context, *UnblockHostRequest) (*UnblockHostResponse, error)
@@ -702,6 +719,9 @@ func (UnimplementedHostServiceServer) TransferHost(context.Context, *TransferHos
 }
 func (UnimplementedHostServiceServer) AcceptHost(context.Context, *AcceptHostRequest) (*AcceptHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcceptHost not implemented")
+}
+func (UnimplementedHostServiceServer) LeaveHost(context.Context, *LeaveHostRequest) (*LeaveHostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LeaveHost not implemented")
 }
 func (UnimplementedHostServiceServer) BlockHost(context.Context, *BlockHostRequest) (*BlockHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method BlockHost not implemented")
@@ -916,6 +936,24 @@ func _HostService_AcceptHost_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_LeaveHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeaveHostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).LeaveHost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_LeaveHost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).LeaveHost(ctx, req.(*LeaveHostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _HostService_BlockHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(BlockHostRequest)
 	if err := dec(in); err != nil {
@@ -1034,6 +1072,10 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AcceptHost",
 			Handler:    _HostService_AcceptHost_Handler,
+		},
+		{
+			MethodName: "LeaveHost",
+			Handler:    _HostService_LeaveHost_Handler,
 		},
 		{
 			MethodName: "BlockHost",
