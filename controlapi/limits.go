@@ -61,23 +61,31 @@ func tooManyGuesses(after time.Duration) *model.Error {
 		Hint("try again in " + after.Round(time.Second).String() + " with the right one, which is taken at once").After(after)
 }
 
-// How many calls a minute that change nothing, or give a sign of life, one principal may make, at most twice as many
-// at once: of all of them, of those that ask name servers, and, from one network, of those
-// that nobody's credential is needed for.
+// How many calls a minute one principal may make, whatever comes of them, at most twice as
+// many at once: of those that look or give a sign of life, of those that ask name servers, of
+// those that are to change something, and, from one network, of those that nobody's credential
+// is needed for.
 const (
 	readsAMinute   = 3000
 	statusAMinute  = 120
+	triesAMinute   = 3000
 	nobodysAMinute = 600
 )
 
-// paceRead counts a call that changes nothing, or gives a sign of life, and refuses it
-// when there were too many.
+// paceCall counts a call, once, before it is decided on, so that those that are refused and
+// those that change nothing count, too; it refuses it when there were too many.
 // Operators have no bound. Errors: Exhausted.
-func (c *call) paceRead() error {
-	if !c.action.Looks() && c.action != access.EndpointBeat || c.who.Kind == access.Admin || c.who.Operator {
+func (c *call) paceCall() error {
+	if c.counted || c.who.Kind == access.Admin || c.who.Operator {
 		return nil
 	}
-	perMinute, who := readsAMinute, "all "+c.who.Name()
+	c.counted = true
+	perMinute, who := triesAMinute, "tries "+c.who.Name()
+	count, hint := c.s.metrics.paced, "change less often, and only what is not so already"
+	if c.action.Looks() || c.action == access.EndpointBeat {
+		perMinute, who = readsAMinute, "all "+c.who.Name()
+		count, hint = c.s.metrics.pacedReads, "ask less often, or follow changes with watch"
+	}
 	switch {
 	case c.who.Kind == access.Nobody:
 		perMinute, who = nobodysAMinute, "from "+limits.Network(c.caller.Source).String()
@@ -88,11 +96,10 @@ func (c *call) paceRead() error {
 	if wait == 0 {
 		return nil
 	}
-	c.s.metrics.pacedReads.Inc()
+	count.Inc()
 	c.refused = true
 	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
-		Because("you have asked more than " + strconv.Itoa(perMinute) + " times a minute").
-		Hint("ask less often, or follow changes with watch").After(wait)
+		Because("you have asked more than " + strconv.Itoa(perMinute) + " times a minute").Hint(hint).After(wait)
 }
 
 // pace counts a change, once for each call, and refuses it when the principal has made
