@@ -60,6 +60,11 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 			out.RecordSets--
 		}
 	}
+	if h.Host.Blocked != nil && len(rest.RRsets) == 0 {
+		if err := p.checkNoWildcard(z, h.Name); err != nil {
+			return nil, err
+		}
+	}
 	p.zone = z
 	p.PutName(z, h.Name, rest)
 	p.PutHost(z, h.Name, h.Host, nil)
@@ -72,6 +77,35 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 	}
 	p.record(z.Name, h.Name, detail, describe(h), "")
 	return out, nil
+}
+
+// checkNoWildcard refuses to take a blocked name away that a wildcard would then answer for
+// (RFC 4592 section 2.2.1). Names that are there only because of others below them are not
+// looked for. Errors: Precondition.
+func (p *plan) checkNoWildcard(z *model.Zone, blocked model.Name) error {
+	refuse := func(who string) error {
+		return model.E(model.Precondition, "delete host", blocked.Text()).In("fqdn").
+			Because("it is blocked, and without it " + who + " would answer for its name").
+			Hint("leave it blocked, so that the name stays silent, or unblock it first")
+	}
+	for at, ok := blocked.Parent(); ok && at.In(z.Name); at, ok = at.Parent() {
+		star, err := at.Child("*")
+		if err != nil {
+			return err // it is no longer than the blocked name, so this is a mistake of ours
+		}
+		d, err := p.Datas(z, at, star)
+		switch {
+		case err != nil:
+			return err
+		case d[0] != nil && d[0].Host != nil && d[0].Host.Wildcard && !d[0].Withdrawn:
+			return refuse("the wildcard host " + at.Text())
+		case d[1] != nil && !d[1].Withdrawn:
+			return refuse(star.Text())
+		case d[0] != nil:
+			return nil // the closest encloser
+		}
+	}
+	return nil
 }
 
 // keep keeps the name of a host that is being deleted for its owner, as the zone says;
