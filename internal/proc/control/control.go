@@ -167,7 +167,7 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.serve(front.public, front.door.Server(s.api.Handler()))
-	s.serve(front.admin, front.door.Server(admin.Handler(metrics, s.service.Ready, "etcd does not answer", log))) // but of any number of connections
+	s.serve(admin.Listen(front.admin, admin.Default()), admin.Server(admin.Handler(metrics, s.service.Ready, "etcd does not answer", log), admin.Default(), log))
 	if front.redirect != nil {
 		s.serve(front.redirect, front.door.Server(plain.New(front.to, nic)))
 	}
