@@ -28,14 +28,16 @@ type call struct {
 	resource   access.Resource
 	in         proto.Message
 	started    time.Time
-	refused    bool   // access.Decide said no, or there were too many changes
-	wrong      bool   // what was shown is nobody's credential
-	counted    bool   // the call was
-	paced      bool   // the change was
-	marker     string // whose end ends the timed word that is said
-	former     string // of the word in whose place it is
-	confirmed  bool   // the caller's credential held in a state of after the call came
-	again      bool   // it would be refused, and was made before
+	refused    bool           // access.Decide said no, or there were too many changes
+	wrong      bool           // what was shown is nobody's credential
+	counted    bool           // the call was
+	paced      bool           // the change was
+	taken      map[string]int // changes that were counted, by for whom
+	keeps      *bool          // whether what is deleted is kept for the caller, who owns it; nil: that is not counted yet
+	marker     string         // whose end ends the timed word that is said
+	former     string         // of the word in whose place it is
+	confirmed  bool           // the caller's credential held in a state of after the call came
+	again      bool           // it would be refused, and was made before
 }
 
 // authorize is the first statement of every method: it finds out who is asking,

@@ -3,6 +3,7 @@ package controlapi
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -116,7 +117,7 @@ func (p *plan) keep(z *model.Zone, h store.Named) error {
 		return err
 	}
 	until := policy.KeptUntil(p.call.s.now())
-	if until.IsZero() {
+	if until.IsZero() || !p.mayKeep(z, policy, h, until) {
 		return p.release(z, h.Name)
 	}
 	if _, err := p.KeptNames(z, h.Name); err != nil {
@@ -124,6 +125,22 @@ func (p *plan) keep(z *model.Zone, h store.Named) error {
 	}
 	p.PutKeptName(z, h.Name, h.Host.Kept(until))
 	return nil
+}
+
+// mayKeep counts a name that is kept because its owner deletes their host, once for each
+// call: within the time that names are kept, no more are kept so than one may have hosts. Or a
+// name could be had for nothing, by registering and deleting it, and then another one.
+func (p *plan) mayKeep(z *model.Zone, policy *model.ZonePolicy, h store.Named, until time.Time) bool {
+	c := p.call
+	if c.who.Kind != access.User || c.who.Operator || c.who.Name() != h.Host.Owner || c.automation != "" {
+		return true
+	}
+	if c.keeps == nil {
+		now := c.s.now()
+		most := int(policy.WithDefaults().MaxHosts)
+		c.keeps = new(c.s.paces.TakeOf("kept "+c.who.Name()+" "+z.Name.String(), most, max(until.Sub(now), time.Second), now) == 0)
+	}
+	return *c.keeps
 }
 
 // release keeps a name no longer.
