@@ -75,7 +75,7 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 			if err := p.checkWildcard(z, name); err != nil {
 				return nil, err
 			}
-			if err := p.checkAlone(z, old); err != nil {
+			if err := p.checkAlone(z, name, old.Host.Owner, "wildcard"); err != nil {
 				return nil, err
 			}
 		}
@@ -124,16 +124,16 @@ func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
 	return nil
 }
 
-// checkAlone refuses to all but the zone's administrators to make a host a wildcard above
-// a host that another owns: it would answer for that one's name when it is gone.
-func (p *plan) checkAlone(z *model.Zone, h store.Named) error {
+// checkAlone refuses to all but the zone's administrators to make a wildcard above a host
+// that another owns than owner: it would answer for that one's name when it is gone.
+func (p *plan) checkAlone(z *model.Zone, name model.Name, owner, field string) error {
 	if p.call.may(p.Tx, access.ZoneUpdate, access.Resource{Name: z.Name}) == nil {
 		return nil
 	}
 	denied := func(why string) error {
-		return model.E(model.Denied, "make wildcard", h.Name.Text()).In("wildcard").Because(why).Hint("ask an administrator of the zone")
+		return model.E(model.Denied, "make wildcard", name.Text()).In(field).Because(why).Hint("ask an administrator of the zone")
 	}
-	below, err := p.Below(z, h.Name, mostLooked+1)
+	below, err := p.Below(z, name, mostLooked+1)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (p *plan) checkAlone(z *model.Zone, h store.Named) error {
 		if err != nil {
 			return err
 		}
-		if path[0].Host == nil || path[0].Host.Owner != h.Host.Owner {
+		if path[0].Host == nil || path[0].Host.Owner != owner {
 			return denied("there is a host below it that is not its owner's")
 		}
 	}
