@@ -29,7 +29,8 @@ type plan struct {
 	owner  string        // of the host that it is about
 	each   []*model.Zone // when it is about several hosts: where each of those is that change
 	audits []model.AuditRecord
-	ready  bool // it was decided on, and is to be committed
+	taken  map[string]int // changes that count, by for whom
+	ready  bool           // it was decided on, and is to be committed
 }
 
 // record says what is changed: once for each change that is really one, which is

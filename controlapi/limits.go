@@ -3,6 +3,7 @@ package controlapi
 import (
 	"cmp"
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"time"
 
@@ -140,13 +141,63 @@ func (c *call) paceIn(p *plan, z *model.Zone) error {
 		}
 		perMinute, who = int(policy.WithDefaults().MaxChanges), who+" "+z.Name.String()
 	}
-	wait := c.s.paces.Take(who, perMinute, c.s.now())
-	if wait > 0 {
-		c.s.metrics.paced.Inc()
-		c.refused = true
-		return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
-			Because("you have made more than " + strconv.Itoa(perMinute) + " changes a minute").
-			Hint("change less often; what is the same already needs no change, nor a request id").After(wait)
+	if wait := c.takeChange(p, who, perMinute); wait > 0 {
+		return c.tooManyChanges("you have", perMinute, wait)
+	}
+	if z != nil {
+		return c.paceOwner(p, z)
+	}
+	return nil
+}
+
+// takeChange counts a change for who, once however often it is decided: what is refused is
+// decided again on the state of now.
+func (c *call) takeChange(p *plan, who string, perMinute int) (wait time.Duration) {
+	if p.taken == nil {
+		p.taken = map[string]int{}
+	}
+	if p.taken[who]++; p.taken[who] <= c.taken[who] {
+		return 0
+	}
+	if wait = c.s.paces.Take(who, perMinute, c.s.now()); wait == 0 {
+		if c.taken == nil {
+			c.taken = map[string]int{}
+		}
+		c.taken[who]++
+	}
+	return wait
+}
+
+func (c *call) tooManyChanges(who string, perMinute int, wait time.Duration) error {
+	c.s.metrics.paced.Inc()
+	c.refused = true
+	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
+		Because(who + " made more than " + strconv.Itoa(perMinute) + " changes a minute").
+		Hint("change less often; what is the same already needs no change, nor a request id").After(wait)
+}
+
+// ownersShare is how many times the changes of one principal those make in all that machines
+// make to one owner's hosts.
+const ownersShare = 10
+
+// paceOwner counts a change that a machine makes to its host for the host's owner: who has
+// many hosts has as many principals. Hosts of admin tokens, and of operators who are named,
+// have no bound. Errors: Exhausted.
+func (c *call) paceOwner(p *plan, z *model.Zone) error {
+	if c.who.Kind != access.HostSecret && c.who.Kind != access.EndpointSecret || slices.Contains(c.s.operators, model.PrincipalName(p.owner)) {
+		return nil
+	}
+	if _, err := model.ParsePrincipalName("owner", p.owner); err != nil {
+		return nil // no person's, or the call is about no host
+	}
+	policy, err := p.Glance(z)
+	if err != nil {
+		return err
+	}
+	d := policy.WithDefaults()
+	perMinute := max(ownersShare*int(d.MaxChanges), int(d.MaxHosts))
+	if wait := c.takeChange(p, "hosts of "+p.owner+" "+z.Name.String(), perMinute); wait > 0 {
+		return c.tooManyChanges("all hosts of its owner have", perMinute, wait)
 	}
 	return nil
 }
