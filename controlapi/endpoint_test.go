@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
@@ -286,6 +287,20 @@ func TestAHeartbeatIsKeptWhenTheCheckWantsIt(t *testing.T) {
 	}
 	if got := s.beats(); got != 1 {
 		t.Errorf("%d signs of life", got)
+	}
+	// Who sends them all the time has no more of them written than are of use.
+	before := s.revision()
+	for range 20 {
+		beat()
+	}
+	secrets := int64(20) // each beat of this test makes one
+	if wrote := s.revision() - before - secrets; wrote != 3 {
+		t.Errorf("20 signs of life in no time were written %d times, want 3", wrote)
+	}
+	s.clock.add(7 * time.Second)
+	before = s.revision()
+	if beat(); s.revision() != before+2 {
+		t.Error("one of a later interval is not written")
 	}
 	_, err := s.points.SendHeartbeat(s.admin(), &pb.SendHeartbeatRequest{Fqdn: app, Id: "x"})
 	wantErr(t, err, codes.NotFound, "id")
