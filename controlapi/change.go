@@ -30,6 +30,7 @@ type plan struct {
 	each   []*model.Zone // when it is about several hosts: where each of those is that change
 	audits []model.AuditRecord
 	taken  map[string]int // changes that count, by for whom
+	kept   int            // octets of the reply, when it is kept
 	ready  bool           // it was decided on, and is to be committed
 }
 
@@ -80,6 +81,9 @@ func change[R response](c *call, decide func(*plan) (R, error)) (R, error) {
 		var err error
 		if out, err = decide(last); err != nil {
 			return err
+		}
+		if id != nil {
+			last.kept = proto.Size(out)
 		}
 		if err := c.pace(last); err != nil {
 			return err

@@ -150,6 +150,9 @@ func (c *call) paceIn(p *plan, z *model.Zone) error {
 	return nil
 }
 
+// keptUnit is how many octets of a reply that is kept for a request id count as one change more.
+const keptUnit = 1 << 10
+
 // takeChange counts a change for who, once however often it is decided: what is refused is
 // decided again on the state of now.
 func (c *call) takeChange(p *plan, who string, perMinute int) (wait time.Duration) {
@@ -159,7 +162,7 @@ func (c *call) takeChange(p *plan, who string, perMinute int) (wait time.Duratio
 	if p.taken[who]++; p.taken[who] <= c.taken[who] {
 		return 0
 	}
-	if wait = c.s.paces.Take(who, perMinute, c.s.now()); wait == 0 {
+	if wait = c.s.paces.TakeN(who, perMinute, 1+p.kept/keptUnit, c.s.now()); wait == 0 {
 		if c.taken == nil {
 			c.taken = map[string]int{}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -339,5 +340,41 @@ func TestAPaceOfWhatChangesNothing(t *testing.T) {
 	}
 	if now := s.revision(); now > before+2 { // zoe's comment and her record
 		t.Errorf("etcd was written to %d times", now-before)
+	}
+}
+
+// What etcd keeps of a call with a request id counts by its size.
+func TestLargeRepliesThatAreKeptCountMore(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	alice := person("egi/alice")
+	s.hostOf(alice, "app.vo.example.org")
+	set := func(n int, id ...string) error {
+		_, err := s.hosts.UpdateHost(metadata.AppendToOutgoingContext(alice, id...), &pb.UpdateHostRequest{Fqdn: "app.vo.example.org", Comment: new(fmt.Sprint(id, n))})
+		return err
+	}
+	var editors []string
+	for i := range 20 {
+		editors = append(editors, fmt.Sprintf("egi/%0200d", i))
+	}
+	if _, err := s.hosts.ShareHost(alice, &pb.ShareHostRequest{Fqdn: "app.vo.example.org", Add: editors}); err != nil {
+		t.Fatal(err)
+	}
+	most := func(id func(int) []string) (n int) {
+		t.Helper()
+		s.clock.add(time.Hour)
+		for ; n < 200; n++ {
+			if err := set(n, id(n)...); err != nil {
+				wantErr(t, err, codes.ResourceExhausted, "")
+				break
+			}
+		}
+		return n
+	}
+	if n := most(func(int) []string { return nil }); n != 120 {
+		t.Errorf("%d changes without an id", n)
+	}
+	if n := most(func(n int) []string { return []string{"request-id", fmt.Sprint(n)} }); n < 20 || n > 30 { // each of more than 4 KiB
+		t.Errorf("%d changes whose large replies are kept", n)
 	}
 }
