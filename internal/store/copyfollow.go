@@ -81,6 +81,9 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 	go thrift.GiveBack() // it ends soon and touches nothing of ours
 	k.s.log.Info("the copy of the state is there", "revision", w.rev, "keys", w.keys.tree.Len())
 	for r := range events {
+		if ctx.Err() != nil {
+			break // it may be of a stream that was opened again
+		}
 		if err := r.Err(); err != nil {
 			return true, translate(err, "keep copy", "")
 		}
@@ -127,6 +130,8 @@ func (k *kept) begin(ctx context.Context, events clientv3.WatchChan) (*world, er
 				return nil, cmp.Or(context.Cause(ctx), errClosed)
 			case failed != nil:
 				return nil, translate(failed, "keep copy", "")
+			case ctx.Err() != nil: // it may be of a stream that was opened again
+				return nil, context.Cause(ctx)
 			case r.Created:
 				limit.Stop()
 				reading.Go(func() { read <- k.readWhole(ctx) })
