@@ -58,13 +58,14 @@ func (c *cluster) startEtcd(t *testing.T) {
 	}
 }
 
-func (c *cluster) startControl(t *testing.T, i int) {
+func (c *cluster) startControl(t *testing.T, i int, more ...string) {
 	t.Helper()
 	listen, admin := proctest.Addr(proctest.Port(t)), proctest.Addr(proctest.Port(t))
 	c.controlURLs = append(c.controlURLs, "http://"+listen)
-	c.controls = append(c.controls, proctest.Start(t, c.dir, fmt.Sprintf("control%d", i), "signpostd", "serve",
+	c.admins = append(c.admins, "http://"+admin)
+	c.controls = append(c.controls, proctest.Start(t, c.dir, fmt.Sprintf("control%d", i), "signpostd", append([]string{"serve",
 		"--etcd-endpoints", strings.Join(c.etcdEndpoints, ","), "--http-listen", listen, "--admin-listen", admin,
-		"--name-servers", strings.Join(c.servers, ",")))
+		"--name-servers", strings.Join(c.servers, ",")}, more...)...))
 	proctest.Until(t, "control service ready", func() error {
 		status, body, err := proctest.Get(t.Context(), "http://"+listen+"/readyz", "", "")
 		if err == nil && status != 200 {
