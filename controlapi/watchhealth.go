@@ -34,7 +34,8 @@ type touched struct {
 // stand otherwise for.
 var movers = []access.Action{
 	access.SetAddresses, access.EndpointSet, access.EndpointRemove, access.EndpointSetAddresses, access.EndpointWord, access.EndpointDrain,
-	access.EndpointPassOver, access.HostWord, access.PolicySet, access.CheckSet, access.CheckRemove,
+	access.EndpointAuto, access.EndpointPassOver, access.HostWord, access.PolicySet, access.CheckSet, access.CheckRemove,
+	access.HostBlock, access.HostDisable,
 }
 
 func newTouched(n store.News) touched {
@@ -65,7 +66,7 @@ func (t *touched) everywhere() bool { return len(t.sites)+len(t.checkers) > 0 }
 // checker.
 func (t *touched) concerns(h *model.Host) bool {
 	for site := range t.checkers {
-		if h.Checked && (len(h.CheckSites) == 0 || slices.Contains(h.CheckSites, site)) {
+		if judges(h, site) {
 			return true
 		}
 	}
@@ -229,5 +230,9 @@ func (s *Service) compareStandings(ctx context.Context, b *batch, hosts []store.
 
 func (s *stood) message(i int) *pb.EndpointStanding {
 	e := &s.stand.Endpoints[i]
-	return &pb.EndpointStanding{State: stateOf(e), Why: whyOf(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
+	m := &pb.EndpointStanding{State: stateOf(e), Why: whyOf(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
+	if why := describeWithdrawal(s.host.Host); e.Answered && why != "" {
+		m.Why = "the host is " + why
+	}
+	return m
 }

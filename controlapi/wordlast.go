@@ -135,6 +135,22 @@ const mostNamed = 5
 
 // guardSite is guardHost for all hosts that have an endpoint on a site.
 func (p *plan) guardSite(site string, confirmed bool, w *model.Word) error {
+	return p.guardAll(site, confirmed, saidOfSite(site, w), func(h *model.Host) bool {
+		return slices.ContainsFunc(h.Endpoints, func(e model.Endpoint) bool { return e.Site == site })
+	})
+}
+
+// guardChecker is guardHost for all hosts that a checker judges: of those that are left,
+// more than half may say down of what is up now.
+func (p *plan) guardChecker(site string, confirmed bool) error {
+	without := func(s *zone.Said) {
+		s.Checkers = slices.DeleteFunc(slices.Clone(s.Checkers), func(k model.Checker) bool { return k.Site == site })
+	}
+	return p.guardAll(site, confirmed, without, func(h *model.Host) bool { return judges(h, site) })
+}
+
+// guardAll is guardHost for all hosts that are concerned.
+func (p *plan) guardAll(site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
 	if confirmed {
 		return nil
 	}
@@ -155,10 +171,10 @@ func (p *plan) guardSite(site string, confirmed bool, w *model.Word) error {
 				if err != nil {
 					return err
 				}
-				if n.Data.Host == nil || !slices.ContainsFunc(n.Data.Host.Endpoints, func(e model.Endpoint) bool { return e.Site == site }) {
+				if n.Data.Host == nil || !concerned(n.Data.Host) {
 					continue
 				}
-				switch last := takesLast(said.Of(z, n.Name), n.Data.Host, saidOfSite(site, w), n.Data.Host); {
+				switch last := takesLast(said.Of(z, n.Name), n.Data.Host, alter, n.Data.Host); {
 				case last != "" && len(named) < mostNamed:
 					named = append(named, n.Name.Text())
 				case last != "":
