@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,7 +38,21 @@ func startCluster(t *testing.T) *cluster {
 	for i := range 2 {
 		c.names = append(c.names, c.startName(t, i, c.servers[i], fmt.Sprintf("replica%d.snapshot", i)))
 	}
+	c.startChecker(t)
 	return c
+}
+
+// startChecker starts the monitor of a site and waits until its votes count.
+func (c *cluster) startChecker(t *testing.T) {
+	t.Helper()
+	admin := proctest.Addr(proctest.Port(t))
+	proctest.Start(t, c.dir, "monitor", "signpostd", "monitor", "--etcd-endpoints", strings.Join(c.etcdEndpoints, ","), "--site", "north", "--admin-listen", admin)
+	proctest.Until(t, "a checker", func() error {
+		if out := c.signpost(t, "checker", "list", "-o", "json"); !strings.Contains(out, `"site": "north"`) {
+			return errors.New(out)
+		}
+		return nil
+	})
 }
 
 func (c *cluster) startEtcd(t *testing.T) {
