@@ -91,12 +91,13 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 		if k.past.wanted() {
 			parts = byRevision(r)
 		}
+		before := w
 		for _, part := range parts {
 			w = k.after(w, part)
 			k.publish(w)
 		}
 		for _, e := range r.Events {
-			k.touched.key(k.s.keys, string(e.Kv.Key))
+			k.touched.key(k.s, before, string(e.Kv.Key), e.Kv.Value)
 		}
 	}
 	return true, cmp.Or(context.Cause(ctx), errClosed)
