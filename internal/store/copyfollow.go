@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,7 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	k.recent.reset(w.rev)
 	k.publish(w)
 	k.touched.everything()
 	go thrift.GiveBack() // it ends soon and touches nothing of ours
@@ -92,6 +94,9 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 			parts = byRevision(r)
 		}
 		before := w
+		for _, e := range r.Events {
+			k.remember(before, e)
+		}
 		for _, part := range parts {
 			w = k.after(w, part)
 			k.publish(w)
@@ -101,6 +106,20 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 		}
 	}
 	return true, cmp.Or(context.Cause(ctx), errClosed)
+}
+
+// remember notes a change for ChangedSince.
+func (k *kept) remember(before *world, e *clientv3.Event) {
+	key := string(e.Kv.Key)
+	if !strings.HasPrefix(key, k.s.keys.dns()) || k.s.keys.isRev(key) {
+		return
+	}
+	c := changedKey{rev: e.Kv.ModRevision, key: key}
+	if z, ok := strings.CutPrefix(key, k.s.keys.zones()); ok {
+		name, err := unreverse(z)
+		c.same = err == nil && sameNames(name, before.find(key).value, e.Kv.Value)
+	}
+	k.recent.note(c)
 }
 
 // begin reads the whole when the watch is open, and gives it when the watch has shown
