@@ -38,6 +38,7 @@ type call struct {
 	former     string         // of the word in whose place it is
 	confirmed  bool           // the caller's credential held in a state of after the call came
 	again      bool           // it would be refused, and was made before
+	guarded    *guarded       // what a try has found out of all hosts
 }
 
 // authorize is the first statement of every method: it finds out who is asking,

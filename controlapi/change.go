@@ -37,9 +37,14 @@ type plan struct {
 // record says what is changed: once for each change that is really one, which is
 // also what makes the call answer "changed".
 func (p *plan) record(zone, name model.Name, detail, before, after string) {
+	p.recordAs(p.call.action, zone, name, detail, before, after)
+}
+
+// recordAs is record of a change that has a name of its own.
+func (p *plan) recordAs(action access.Action, zone, name model.Name, detail, before, after string) {
 	a := model.AuditRecord{
 		Time: p.call.s.now(), Principal: p.call.who.String(), Source: p.call.source(), RequestID: p.call.caller.LogID,
-		Action: string(p.call.action), Zone: zone, Name: name, Detail: detail, Before: before, After: after,
+		Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after,
 		Owner: p.owner,
 	}
 	if p.call.automation != "" {

@@ -319,7 +319,7 @@ func TestAStreamTellsOfEndpoints(t *testing.T) {
 		{"endpoint.word drain -> up", func() error { return s.say("c", "up") }},
 		{"host.word  -> down", func() error { return s.sayOfHost("down", true) }},
 		{"policy.set all, min healthy 1, suspect ttl 5 -> weighted, min healthy 1, max answers 1, suspect ttl 5", func() error { s.setPolicy(&pb.SetPolicyRequest{Kind: "weighted"}); return nil }},
-		{"check.set  -> tcp, port 22, every 5s, timeout 2s, fall 3, rise 3", func() error { s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22}); return nil }},
+		{"check.set  -> tcp, port 22, every 5s, timeout 2s, fall 3, rise 3", func() error { s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))}); return nil }},
 		{"endpoint.remove addresses 192.0.2.3, site c, priority 0, weight 1 -> ", func() error {
 			_, err := s.points.RemoveEndpoint(s.admin(), &pb.RemoveEndpointRequest{Fqdn: app, Id: "c", ConfirmLast: true})
 			return err

@@ -3,6 +3,7 @@ package controlapi
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,9 @@ func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.H
 		}
 		out = leased(hostMessage(z, h), policy, h.Host)
 		out.SecretUseTime = timeMessage(used[0])
+		if c.may(tx, access.EndpointRead, c.resource) == nil {
+			out.EndpointAddresses = endpointAddresses(h.Data.Host)
+		}
 		return nil
 	})
 	return out, err
@@ -211,6 +215,18 @@ func hostMessage(z *model.Zone, n store.Named) *pb.Host {
 		m.Addresses = append(m.Addresses, a.String())
 	}
 	return m
+}
+
+// endpointAddresses is the addresses of a host's endpoints but main, each once.
+func endpointAddresses(h *model.Host) (out []string) {
+	for i := range h.Endpoints {
+		for _, a := range h.Endpoints[i].Addresses {
+			if text := a.String(); h.Endpoints[i].ID != model.MainEndpoint && !slices.Contains(out, text) {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
 }
 
 func timeMessage(t time.Time) *timestamppb.Timestamp {

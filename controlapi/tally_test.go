@@ -34,7 +34,7 @@ func shown(t *testing.T, from prometheus.Gatherer, metric string) map[string]flo
 func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
 	s := two(t)
 	s.host("plain.vo.example.org", "192.0.2.9")
-	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22})
+	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))})
 	x, y := s.checker("x"), s.checker("y")
 	reg := prometheus.NewRegistry()
 	auto, err := automation.New(automation.Config{Store: s.store, Metrics: reg})

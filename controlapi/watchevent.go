@@ -81,6 +81,7 @@ var shown = map[access.Action]struct{ kind, what string }{
 	access.EndpointSetAddresses: {kindHost, wasChanged},
 	access.EndpointWord:         {kindHost, wasChanged},
 	access.EndpointDrain:        {kindHost, wasChanged},
+	access.EndpointAuto:         {kindHost, wasChanged},
 	access.EndpointPassOver:     {kindHost, wasChanged},
 	access.HostWord:             {kindHost, wasChanged},
 	access.PolicySet:            {kindHost, wasChanged},
@@ -119,8 +120,10 @@ func (c *changed) resource() access.Resource {
 // reading is the action that shows what an event of the change shows.
 func (c *changed) reading() access.Action {
 	switch c.kind {
-	case kindHost, kindHealth:
+	case kindHost:
 		return access.HostRead
+	case kindHealth:
+		return access.EndpointRead
 	case kindRecord:
 		return access.RecordRead
 	}

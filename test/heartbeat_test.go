@@ -33,7 +33,7 @@ func TestHeartbeatsOfAgents(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p.signpost(t, "check", "set", fqdn, "heartbeat", "--interval", poolInterval.String(), "--timeout", poolTimeout.String(),
+	p.signpost(t, "check", "set", fqdn, "heartbeat", "--interval", poolInterval.String(),
 		"--fall", fmt.Sprint(poolFall), "--rise", fmt.Sprint(poolRise))
 
 	// The check is there before the agents: nobody is alive, which is no doubt, and the

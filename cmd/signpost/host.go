@@ -88,7 +88,14 @@ func (c *cli) hostList() *cobra.Command {
 	return cmd
 }
 
-func addresses(h *pb.Host) string { return orDash(strings.Join(h.GetAddresses(), " ")) }
+// addresses is those of a host, and behind a plus those of its endpoints.
+func addresses(h *pb.Host) string {
+	text := strings.Join(h.GetAddresses(), " ")
+	if len(h.GetEndpointAddresses()) > 0 {
+		text = strings.TrimSpace(text + " + " + strings.Join(h.GetEndpointAddresses(), " "))
+	}
+	return orDash(text)
+}
 
 func hostTTL(h *pb.Host) string {
 	if h.GetTtl() == 0 {

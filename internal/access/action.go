@@ -68,6 +68,7 @@ const (
 	FreezeRead           Action = "freeze.read"
 	FreezeSet            Action = "freeze.set"
 	EndpointPassOver     Action = "endpoint.pass-over" // of nobody but the service's own automation
+	EndpointAuto         Action = "endpoint.auto"      // in records: a word was taken back, for which EndpointDrain and EndpointWord are asked
 
 	CertRead      Action = "cert.read"
 	CertIssue     Action = "cert.issue"

@@ -154,6 +154,10 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := c.newWebhooks(log, metrics)
+	if err != nil {
+		return err
+	}
 	nic := dyndns2.New(s.service, proxies, log)
 	mounts := nic.Mounts()
 	maps.Copy(mounts, egi.New(s.service, proxies, c.PublicURL).Mounts())
@@ -179,6 +183,9 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	s.running.Go(func() { s.service.NoteUses(running) })
 	s.running.Go(func() { s.service.SumUpRefusals(running) })
 	s.running.Go(func() { s.store.Announce(running, s.name()) })
+	for _, h := range hooks {
+		s.running.Go(func() { (&teller{h, s.store, s.service, log}).run(running) })
+	}
 	if checker != nil {
 		s.running.Go(func() { checker.Run(running) })
 	}

@@ -2016,8 +2016,11 @@ type Host struct {
 	// When its secret was last used, to the day; absent: not since it was made. GetHost and
 	// ListHosts alone show it.
 	SecretUseTime *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=secret_use_time,json=secretUseTime,proto3" json:"secret_use_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The addresses of its endpoints but main, each once, whether they are answered or not.
+	// GetHost and ListHosts alone show them, to those who may see the endpoints.
+	EndpointAddresses []string `protobuf:"bytes,27,rep,name=endpoint_addresses,json=endpointAddresses,proto3" json:"endpoint_addresses,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -2179,6 +2182,13 @@ func (x *Host) GetLeaseExpireTime() *timestamppb.Timestamp {
 func (x *Host) GetSecretUseTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.SecretUseTime
+	}
+	return nil
+}
+
+func (x *Host) GetEndpointAddresses() []string {
+	if x != nil {
+		return x.EndpointAddresses
 	}
 	return nil
 }
@@ -6278,7 +6288,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x11ExportZoneRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"(\n" +
 	"\x12ExportZoneResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xad\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xdc\x06\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04fqdn\x18\x01 \x01(\tR\x04fqdn\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x14\n" +
@@ -6301,7 +6311,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\bdisabled\x18\x10 \x01(\v2\x17.signpost.v1.WithdrawalR\bdisabled\x12/\n" +
 	"\x06lapsed\x18\x11 \x01(\v2\x17.signpost.v1.WithdrawalR\x06lapsed\x12F\n" +
 	"\x11lease_expire_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\x12B\n" +
-	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\"T\n" +
+	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\x12-\n" +
+	"\x12endpoint_addresses\x18\x1b \x03(\tR\x11endpointAddresses\"T\n" +
 	"\n" +
 	"Withdrawal\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12.\n" +
