@@ -443,14 +443,13 @@ func TestManualFailBack(t *testing.T) {
 // stepUntil has automation look until the mark of passing over is or is not on an endpoint.
 func (s *server) stepUntil(auto *automation.Automation, id string, over bool) {
 	s.t.Helper()
-	for range 200 {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // until the copy has seen it
 		s.done(auto.Step(s.t.Context()))
 		for _, e := range s.healthOf(app).Endpoints {
 			if e.Endpoint.Id == id && (e.OverTime != nil) == over {
 				return
 			}
 		}
-		time.Sleep(5 * time.Millisecond) // the copy has not seen it yet
 	}
 	s.t.Fatalf("%s passed over: not %v", id, over)
 }

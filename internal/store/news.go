@@ -185,20 +185,20 @@ func (f *newsFollower) idle(ctx context.Context) (bool, error) {
 // add notes what an event says.
 func (f *newsFollower) add(e *clientv3.Event) {
 	rev, key := e.Kv.ModRevision, string(e.Kv.Key)
+	id, audit := strings.CutPrefix(key, f.s.keys.audits())
+	if audit && e.Kv.Version > 1 {
+		return // it lost some records, and has none that is new
+	}
 	i, ok := slices.BinarySearchFunc(f.waiting, rev, func(n *News, rev int64) int { return cmp.Compare(n.Revision, rev) })
 	if !ok {
 		f.waiting = slices.Insert(f.waiting, i, &News{Revision: rev})
 	}
 	n := f.waiting[i]
-	id, audit := strings.CutPrefix(key, f.s.keys.audits())
 	if !audit {
 		if k, ok, err := f.s.keys.parse(key); ok && err == nil {
 			n.Said = append(n.Said, k)
 		}
 		return
-	}
-	if e.Kv.Version > 1 {
-		return // it lost some records, and has none that is new
 	}
 	records, err := decodeAudits(id, e.Kv)
 	if err != nil {

@@ -110,7 +110,7 @@ func TestFollowingTheAuditSaysWhenItCannotGoOn(t *testing.T) {
 		t.Errorf("%+v, %v", h2, err)
 	}
 	follow := func(at NewsPosition) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		defer cancel()
 		return s.FollowNews(ctx, &at, 10*time.Millisecond, func(News) error { return errEnough })
 	}
