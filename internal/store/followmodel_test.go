@@ -424,6 +424,7 @@ func (d *drill) replace(rt *rapid.T) {
 			}
 			next.states = append(next.states, top)
 		}
+		next.base = next.head().rev
 		d.epochs, d.compacted = append(d.epochs, next), d.keptCompacted
 		if bump > 0 {
 			d.compacted = next.head().rev

@@ -17,6 +17,7 @@ type epoch struct {
 	began  time.Time // nobody was told anything of it before
 	from   int       // the epoch that it shares the states up to fork with
 	fork   int64
+	base   int64   // the revision that it began with: fork, or what that was raised to
 	states []state // by revision
 }
 
@@ -92,10 +93,19 @@ func (m *watcherModel) matching(rev int64, state map[string]string) (out []int) 
 // shared takes account of restores that lost nothing of what was followed.
 func (m *watcherModel) shared() {
 	for i, e := range *m.epochs {
-		if i > 0 && m.rev <= e.fork && slices.Contains(m.possible, e.from) && !slices.Contains(m.possible, i) {
+		if i > 0 && m.sharedWith(e) && !slices.Contains(m.possible, i) {
 			m.possible = append(m.possible, i)
 		}
 	}
+}
+
+// sharedWith reports whether all that was seen is of an epoch too: of what was before the
+// backup that it began with, or of another one that began with the same backup, raised alike.
+func (m *watcherModel) sharedWith(e *epoch) bool {
+	return m.rev <= e.fork && slices.Contains(m.possible, e.from) || slices.ContainsFunc(m.possible, func(i int) bool {
+		o := (*m.epochs)[i]
+		return i > 0 && m.rev <= min(e.base, o.base) && e.from == o.from && e.fork == o.fork && maps.Equal(m.view(e.at(m.rev)), m.state)
+	})
 }
 
 // load is the whole state; nothing of it may be of an epoch that was over.
