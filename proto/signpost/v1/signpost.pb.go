@@ -355,9 +355,11 @@ type ZonePolicy struct {
 	MaxOctets  uint32 `protobuf:"varint,11,opt,name=max_octets,json=maxOctets,proto3" json:"max_octets,omitempty"`
 	MaxNames   uint32 `protobuf:"varint,12,opt,name=max_names,json=maxNames,proto3" json:"max_names,omitempty"`
 	// How many changes a minute one principal may make in the zone.
-	MaxChanges    uint32 `protobuf:"varint,14,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxChanges uint32 `protobuf:"varint,14,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"`
+	// Whether hosts may have private addresses: of RFC 1918, RFC 6598 and RFC 4193.
+	PrivateAddresses bool `protobuf:"varint,29,opt,name=private_addresses,json=privateAddresses,proto3" json:"private_addresses,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ZonePolicy) Reset() {
@@ -479,6 +481,13 @@ func (x *ZonePolicy) GetMaxChanges() uint32 {
 		return x.MaxChanges
 	}
 	return 0
+}
+
+func (x *ZonePolicy) GetPrivateAddresses() bool {
+	if x != nil {
+		return x.PrivateAddresses
+	}
+	return false
 }
 
 // ImportStatus is an import of a zone that is under way.
@@ -1178,9 +1187,11 @@ type UpdateZonePolicyRequest struct {
 	MaxOctets  *uint32 `protobuf:"varint,13,opt,name=max_octets,json=maxOctets,proto3,oneof" json:"max_octets,omitempty"`
 	MaxNames   *uint32 `protobuf:"varint,14,opt,name=max_names,json=maxNames,proto3,oneof" json:"max_names,omitempty"`
 	// 0: the default, 60.
-	MaxChanges    *uint32 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3,oneof" json:"max_changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxChanges *uint32 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3,oneof" json:"max_changes,omitempty"`
+	// By default hosts may have private addresses. Those that they have stay.
+	PrivateAddresses *bool `protobuf:"varint,29,opt,name=private_addresses,json=privateAddresses,proto3,oneof" json:"private_addresses,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *UpdateZonePolicyRequest) Reset() {
@@ -1316,6 +1327,13 @@ func (x *UpdateZonePolicyRequest) GetMaxChanges() uint32 {
 		return *x.MaxChanges
 	}
 	return 0
+}
+
+func (x *UpdateZonePolicyRequest) GetPrivateAddresses() bool {
+	if x != nil && x.PrivateAddresses != nil {
+		return *x.PrivateAddresses
+	}
+	return false
 }
 
 type UpdateZonePolicyResponse struct {
@@ -2016,6 +2034,10 @@ type Host struct {
 	// When its secret was last used, to the day; absent: not since it was made. GetHost and
 	// ListHosts alone show it.
 	SecretUseTime *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=secret_use_time,json=secretUseTime,proto3" json:"secret_use_time,omitempty"`
+	// Whom it follows; absent: nobody.
+	Follows *Following `protobuf:"bytes,28,opt,name=follows,proto3" json:"follows,omitempty"`
+	// Who follows it.
+	Followers     []string `protobuf:"bytes,29,rep,name=followers,proto3" json:"followers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2183,6 +2205,87 @@ func (x *Host) GetSecretUseTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Host) GetFollows() *Following {
+	if x != nil {
+		return x.Follows
+	}
+	return nil
+}
+
+func (x *Host) GetFollowers() []string {
+	if x != nil {
+		return x.Followers
+	}
+	return nil
+}
+
+// Following is that a host has addresses from another of its zone: they change with that
+// one's, in one change, and cannot be set.
+type Following struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The host that it follows. It follows nobody itself; at most 20 follow one.
+	Main string `protobuf:"bytes,1,opt,name=main,proto3" json:"main,omitempty"`
+	// How its addresses of each family are made: "same" as the main host's; or
+	// INTERFACE/LENGTH, such as ::1:2:3:4/64: the first LENGTH bits of the main host's, the
+	// rest of INTERFACE; empty: it does not follow in this family. Both empty stands for the
+	// same in both.
+	Ipv4          string `protobuf:"bytes,2,opt,name=ipv4,proto3" json:"ipv4,omitempty"`
+	Ipv6          string `protobuf:"bytes,3,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Following) Reset() {
+	*x = Following{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Following) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Following) ProtoMessage() {}
+
+func (x *Following) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Following.ProtoReflect.Descriptor instead.
+func (*Following) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Following) GetMain() string {
+	if x != nil {
+		return x.Main
+	}
+	return ""
+}
+
+func (x *Following) GetIpv4() string {
+	if x != nil {
+		return x.Ipv4
+	}
+	return ""
+}
+
+func (x *Following) GetIpv6() string {
+	if x != nil {
+		return x.Ipv6
+	}
+	return ""
+}
+
 // Withdrawal says why a host, with what belongs to it below, has no answers but that
 // there are no records. What is stored of it stays.
 type Withdrawal struct {
@@ -2196,7 +2299,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2311,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2324,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{27}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Withdrawal) GetReason() string {
@@ -2252,7 +2355,7 @@ type CreateHostRequest struct {
 
 func (x *CreateHostRequest) Reset() {
 	*x = CreateHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2264,7 +2367,7 @@ func (x *CreateHostRequest) String() string {
 func (*CreateHostRequest) ProtoMessage() {}
 
 func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2277,7 +2380,7 @@ func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostRequest.ProtoReflect.Descriptor instead.
 func (*CreateHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{28}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateHostRequest) GetFqdn() string {
@@ -2333,7 +2436,7 @@ type CreateHostResponse struct {
 
 func (x *CreateHostResponse) Reset() {
 	*x = CreateHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2448,7 @@ func (x *CreateHostResponse) String() string {
 func (*CreateHostResponse) ProtoMessage() {}
 
 func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2461,7 @@ func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostResponse.ProtoReflect.Descriptor instead.
 func (*CreateHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{29}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateHostResponse) GetHost() *Host {
@@ -2405,7 +2508,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2417,7 +2520,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2430,7 +2533,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{30}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetHostRequest) GetFqdn() string {
@@ -2457,7 +2560,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2572,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2585,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{31}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListHostsRequest) GetZone() string {
@@ -2530,7 +2633,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2645,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2658,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{32}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -2577,16 +2680,22 @@ type UpdateHostRequest struct {
 	Fqdn     string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
 	Wildcard *bool                  `protobuf:"varint,2,opt,name=wildcard,proto3,oneof" json:"wildcard,omitempty"`
 	// 0: from now on the zone's default.
-	Ttl           *uint32 `protobuf:"varint,3,opt,name=ttl,proto3,oneof" json:"ttl,omitempty"`
-	Comment       *string `protobuf:"bytes,4,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
-	Etag          string  `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	Ttl     *uint32 `protobuf:"varint,3,opt,name=ttl,proto3,oneof" json:"ttl,omitempty"`
+	Comment *string `protobuf:"bytes,4,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
+	Etag    string  `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Whom it follows from now on, which who may set the addresses of both says; with an
+	// empty main: nobody, and its addresses stay.
+	Follows *Following `protobuf:"bytes,28,opt,name=follows,proto3" json:"follows,omitempty"`
+	// As of SetAddressesRequest, when it follows in a family in which the main host has no
+	// addresses.
+	ConfirmLast   bool `protobuf:"varint,29,opt,name=confirm_last,json=confirmLast,proto3" json:"confirm_last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateHostRequest) Reset() {
 	*x = UpdateHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +2707,7 @@ func (x *UpdateHostRequest) String() string {
 func (*UpdateHostRequest) ProtoMessage() {}
 
 func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +2720,7 @@ func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostRequest.ProtoReflect.Descriptor instead.
 func (*UpdateHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{33}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UpdateHostRequest) GetFqdn() string {
@@ -2649,6 +2758,20 @@ func (x *UpdateHostRequest) GetEtag() string {
 	return ""
 }
 
+func (x *UpdateHostRequest) GetFollows() *Following {
+	if x != nil {
+		return x.Follows
+	}
+	return nil
+}
+
+func (x *UpdateHostRequest) GetConfirmLast() bool {
+	if x != nil {
+		return x.ConfirmLast
+	}
+	return false
+}
+
 type UpdateHostResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
@@ -2659,7 +2782,7 @@ type UpdateHostResponse struct {
 
 func (x *UpdateHostResponse) Reset() {
 	*x = UpdateHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2794,7 @@ func (x *UpdateHostResponse) String() string {
 func (*UpdateHostResponse) ProtoMessage() {}
 
 func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2807,7 @@ func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostResponse.ProtoReflect.Descriptor instead.
 func (*UpdateHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{34}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateHostResponse) GetHost() *Host {
@@ -2711,7 +2834,7 @@ type DeleteHostRequest struct {
 
 func (x *DeleteHostRequest) Reset() {
 	*x = DeleteHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2846,7 @@ func (x *DeleteHostRequest) String() string {
 func (*DeleteHostRequest) ProtoMessage() {}
 
 func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2859,7 @@ func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{35}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeleteHostRequest) GetFqdn() string {
@@ -2766,7 +2889,7 @@ type DeleteHostResponse struct {
 
 func (x *DeleteHostResponse) Reset() {
 	*x = DeleteHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2778,7 +2901,7 @@ func (x *DeleteHostResponse) String() string {
 func (*DeleteHostResponse) ProtoMessage() {}
 
 func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +2914,7 @@ func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{36}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteHostResponse) GetChange() *Change {
@@ -2833,7 +2956,7 @@ type SetAddressesRequest struct {
 
 func (x *SetAddressesRequest) Reset() {
 	*x = SetAddressesRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +2968,7 @@ func (x *SetAddressesRequest) String() string {
 func (*SetAddressesRequest) ProtoMessage() {}
 
 func (x *SetAddressesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +2981,7 @@ func (x *SetAddressesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAddressesRequest.ProtoReflect.Descriptor instead.
 func (*SetAddressesRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{37}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetAddressesRequest) GetFqdn() string {
@@ -2913,7 +3036,7 @@ type SetAddressesResponse struct {
 
 func (x *SetAddressesResponse) Reset() {
 	*x = SetAddressesResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3048,7 @@ func (x *SetAddressesResponse) String() string {
 func (*SetAddressesResponse) ProtoMessage() {}
 
 func (x *SetAddressesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3061,7 @@ func (x *SetAddressesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAddressesResponse.ProtoReflect.Descriptor instead.
 func (*SetAddressesResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{38}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetAddressesResponse) GetHost() *Host {
@@ -2964,7 +3087,7 @@ type RotateSecretRequest struct {
 
 func (x *RotateSecretRequest) Reset() {
 	*x = RotateSecretRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3099,7 @@ func (x *RotateSecretRequest) String() string {
 func (*RotateSecretRequest) ProtoMessage() {}
 
 func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3112,7 @@ func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSecretRequest.ProtoReflect.Descriptor instead.
 func (*RotateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{39}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RotateSecretRequest) GetFqdn() string {
@@ -3010,7 +3133,7 @@ type RotateSecretResponse struct {
 
 func (x *RotateSecretResponse) Reset() {
 	*x = RotateSecretResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3022,7 +3145,7 @@ func (x *RotateSecretResponse) String() string {
 func (*RotateSecretResponse) ProtoMessage() {}
 
 func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3035,7 +3158,7 @@ func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSecretResponse.ProtoReflect.Descriptor instead.
 func (*RotateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{40}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RotateSecretResponse) GetSecret() string {
@@ -3066,7 +3189,7 @@ type ShareHostRequest struct {
 
 func (x *ShareHostRequest) Reset() {
 	*x = ShareHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3201,7 @@ func (x *ShareHostRequest) String() string {
 func (*ShareHostRequest) ProtoMessage() {}
 
 func (x *ShareHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3214,7 @@ func (x *ShareHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareHostRequest.ProtoReflect.Descriptor instead.
 func (*ShareHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{41}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ShareHostRequest) GetFqdn() string {
@@ -3132,7 +3255,7 @@ type ShareHostResponse struct {
 
 func (x *ShareHostResponse) Reset() {
 	*x = ShareHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +3267,7 @@ func (x *ShareHostResponse) String() string {
 func (*ShareHostResponse) ProtoMessage() {}
 
 func (x *ShareHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +3280,7 @@ func (x *ShareHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareHostResponse.ProtoReflect.Descriptor instead.
 func (*ShareHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{42}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ShareHostResponse) GetHost() *Host {
@@ -3187,7 +3310,7 @@ type TransferHostRequest struct {
 
 func (x *TransferHostRequest) Reset() {
 	*x = TransferHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3199,7 +3322,7 @@ func (x *TransferHostRequest) String() string {
 func (*TransferHostRequest) ProtoMessage() {}
 
 func (x *TransferHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3212,7 +3335,7 @@ func (x *TransferHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHostRequest.ProtoReflect.Descriptor instead.
 func (*TransferHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{43}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransferHostRequest) GetFqdn() string {
@@ -3246,7 +3369,7 @@ type TransferHostResponse struct {
 
 func (x *TransferHostResponse) Reset() {
 	*x = TransferHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3381,7 @@ func (x *TransferHostResponse) String() string {
 func (*TransferHostResponse) ProtoMessage() {}
 
 func (x *TransferHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3394,7 @@ func (x *TransferHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHostResponse.ProtoReflect.Descriptor instead.
 func (*TransferHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{44}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransferHostResponse) GetHost() *Host {
@@ -3297,7 +3420,7 @@ type AcceptHostRequest struct {
 
 func (x *AcceptHostRequest) Reset() {
 	*x = AcceptHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3432,7 @@ func (x *AcceptHostRequest) String() string {
 func (*AcceptHostRequest) ProtoMessage() {}
 
 func (x *AcceptHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3445,7 @@ func (x *AcceptHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptHostRequest.ProtoReflect.Descriptor instead.
 func (*AcceptHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{45}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AcceptHostRequest) GetFqdn() string {
@@ -3345,7 +3468,7 @@ type AcceptHostResponse struct {
 
 func (x *AcceptHostResponse) Reset() {
 	*x = AcceptHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3357,7 +3480,7 @@ func (x *AcceptHostResponse) String() string {
 func (*AcceptHostResponse) ProtoMessage() {}
 
 func (x *AcceptHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3370,7 +3493,7 @@ func (x *AcceptHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptHostResponse.ProtoReflect.Descriptor instead.
 func (*AcceptHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{46}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AcceptHostResponse) GetHost() *Host {
@@ -3406,7 +3529,7 @@ type BlockHostRequest struct {
 
 func (x *BlockHostRequest) Reset() {
 	*x = BlockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3541,7 @@ func (x *BlockHostRequest) String() string {
 func (*BlockHostRequest) ProtoMessage() {}
 
 func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3554,7 @@ func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostRequest.ProtoReflect.Descriptor instead.
 func (*BlockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BlockHostRequest) GetFqdn() string {
@@ -3465,7 +3588,7 @@ type BlockHostResponse struct {
 
 func (x *BlockHostResponse) Reset() {
 	*x = BlockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +3600,7 @@ func (x *BlockHostResponse) String() string {
 func (*BlockHostResponse) ProtoMessage() {}
 
 func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +3613,7 @@ func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostResponse.ProtoReflect.Descriptor instead.
 func (*BlockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *BlockHostResponse) GetHost() *Host {
@@ -3517,7 +3640,7 @@ type UnblockHostRequest struct {
 
 func (x *UnblockHostRequest) Reset() {
 	*x = UnblockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3529,7 +3652,7 @@ func (x *UnblockHostRequest) String() string {
 func (*UnblockHostRequest) ProtoMessage() {}
 
 func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3542,7 +3665,7 @@ func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostRequest.ProtoReflect.Descriptor instead.
 func (*UnblockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UnblockHostRequest) GetFqdn() string {
@@ -3569,7 +3692,7 @@ type UnblockHostResponse struct {
 
 func (x *UnblockHostResponse) Reset() {
 	*x = UnblockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3704,7 @@ func (x *UnblockHostResponse) String() string {
 func (*UnblockHostResponse) ProtoMessage() {}
 
 func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3717,7 @@ func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostResponse.ProtoReflect.Descriptor instead.
 func (*UnblockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UnblockHostResponse) GetHost() *Host {
@@ -3622,7 +3745,7 @@ type DisableHostRequest struct {
 
 func (x *DisableHostRequest) Reset() {
 	*x = DisableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3634,7 +3757,7 @@ func (x *DisableHostRequest) String() string {
 func (*DisableHostRequest) ProtoMessage() {}
 
 func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3647,7 +3770,7 @@ func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostRequest.ProtoReflect.Descriptor instead.
 func (*DisableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DisableHostRequest) GetFqdn() string {
@@ -3681,7 +3804,7 @@ type DisableHostResponse struct {
 
 func (x *DisableHostResponse) Reset() {
 	*x = DisableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3693,7 +3816,7 @@ func (x *DisableHostResponse) String() string {
 func (*DisableHostResponse) ProtoMessage() {}
 
 func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3706,7 +3829,7 @@ func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostResponse.ProtoReflect.Descriptor instead.
 func (*DisableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DisableHostResponse) GetHost() *Host {
@@ -3733,7 +3856,7 @@ type EnableHostRequest struct {
 
 func (x *EnableHostRequest) Reset() {
 	*x = EnableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3868,7 @@ func (x *EnableHostRequest) String() string {
 func (*EnableHostRequest) ProtoMessage() {}
 
 func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3881,7 @@ func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostRequest.ProtoReflect.Descriptor instead.
 func (*EnableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *EnableHostRequest) GetFqdn() string {
@@ -3785,7 +3908,7 @@ type EnableHostResponse struct {
 
 func (x *EnableHostResponse) Reset() {
 	*x = EnableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3797,7 +3920,7 @@ func (x *EnableHostResponse) String() string {
 func (*EnableHostResponse) ProtoMessage() {}
 
 func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3810,7 +3933,7 @@ func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostResponse.ProtoReflect.Descriptor instead.
 func (*EnableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *EnableHostResponse) GetHost() *Host {
@@ -3842,7 +3965,7 @@ type RecordSet struct {
 
 func (x *RecordSet) Reset() {
 	*x = RecordSet{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3854,7 +3977,7 @@ func (x *RecordSet) String() string {
 func (*RecordSet) ProtoMessage() {}
 
 func (x *RecordSet) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3867,7 +3990,7 @@ func (x *RecordSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSet.ProtoReflect.Descriptor instead.
 func (*RecordSet) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RecordSet) GetFqdn() string {
@@ -3914,7 +4037,7 @@ type ListRecordSetsRequest struct {
 
 func (x *ListRecordSetsRequest) Reset() {
 	*x = ListRecordSetsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3926,7 +4049,7 @@ func (x *ListRecordSetsRequest) String() string {
 func (*ListRecordSetsRequest) ProtoMessage() {}
 
 func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3939,7 +4062,7 @@ func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListRecordSetsRequest) GetFqdn() string {
@@ -3959,7 +4082,7 @@ type ListRecordSetsResponse struct {
 
 func (x *ListRecordSetsResponse) Reset() {
 	*x = ListRecordSetsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3971,7 +4094,7 @@ func (x *ListRecordSetsResponse) String() string {
 func (*ListRecordSetsResponse) ProtoMessage() {}
 
 func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3984,7 +4107,7 @@ func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListRecordSetsResponse) GetRecordSets() []*RecordSet {
@@ -4004,7 +4127,7 @@ type GetRecordSetRequest struct {
 
 func (x *GetRecordSetRequest) Reset() {
 	*x = GetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4016,7 +4139,7 @@ func (x *GetRecordSetRequest) String() string {
 func (*GetRecordSetRequest) ProtoMessage() {}
 
 func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4029,7 +4152,7 @@ func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetRecordSetRequest) GetFqdn() string {
@@ -4063,7 +4186,7 @@ type SetRecordSetRequest struct {
 
 func (x *SetRecordSetRequest) Reset() {
 	*x = SetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4075,7 +4198,7 @@ func (x *SetRecordSetRequest) String() string {
 func (*SetRecordSetRequest) ProtoMessage() {}
 
 func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4088,7 +4211,7 @@ func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*SetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SetRecordSetRequest) GetFqdn() string {
@@ -4136,7 +4259,7 @@ type SetRecordSetResponse struct {
 
 func (x *SetRecordSetResponse) Reset() {
 	*x = SetRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4148,7 +4271,7 @@ func (x *SetRecordSetResponse) String() string {
 func (*SetRecordSetResponse) ProtoMessage() {}
 
 func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4161,7 +4284,7 @@ func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*SetRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SetRecordSetResponse) GetRecordSet() *RecordSet {
@@ -4189,7 +4312,7 @@ type DeleteRecordSetRequest struct {
 
 func (x *DeleteRecordSetRequest) Reset() {
 	*x = DeleteRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4201,7 +4324,7 @@ func (x *DeleteRecordSetRequest) String() string {
 func (*DeleteRecordSetRequest) ProtoMessage() {}
 
 func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4214,7 +4337,7 @@ func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *DeleteRecordSetRequest) GetFqdn() string {
@@ -4247,7 +4370,7 @@ type DeleteRecordSetResponse struct {
 
 func (x *DeleteRecordSetResponse) Reset() {
 	*x = DeleteRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4259,7 +4382,7 @@ func (x *DeleteRecordSetResponse) String() string {
 func (*DeleteRecordSetResponse) ProtoMessage() {}
 
 func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4272,7 +4395,7 @@ func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *DeleteRecordSetResponse) GetChange() *Change {
@@ -4317,7 +4440,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4329,7 +4452,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4342,7 +4465,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Token) GetId() string {
@@ -4461,7 +4584,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4473,7 +4596,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4486,7 +4609,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CreateTokenRequest) GetZone() string {
@@ -4550,7 +4673,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4562,7 +4685,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4575,7 +4698,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4609,7 +4732,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4621,7 +4744,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4634,7 +4757,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListTokensRequest) GetOwner() string {
@@ -4655,7 +4778,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4667,7 +4790,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4680,7 +4803,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4700,7 +4823,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4712,7 +4835,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4725,7 +4848,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -4753,7 +4876,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4765,7 +4888,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4778,7 +4901,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RevokeTokenResponse) GetChange() *Change {
@@ -4815,7 +4938,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4827,7 +4950,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4840,7 +4963,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *AuditRecord) GetId() string {
@@ -4946,7 +5069,7 @@ type ListAuditRecordsRequest struct {
 
 func (x *ListAuditRecordsRequest) Reset() {
 	*x = ListAuditRecordsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4958,7 +5081,7 @@ func (x *ListAuditRecordsRequest) String() string {
 func (*ListAuditRecordsRequest) ProtoMessage() {}
 
 func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4971,7 +5094,7 @@ func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListAuditRecordsRequest) GetZone() string {
@@ -5035,7 +5158,7 @@ type ListAuditRecordsResponse struct {
 
 func (x *ListAuditRecordsResponse) Reset() {
 	*x = ListAuditRecordsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5047,7 +5170,7 @@ func (x *ListAuditRecordsResponse) String() string {
 func (*ListAuditRecordsResponse) ProtoMessage() {}
 
 func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5060,7 +5183,7 @@ func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListAuditRecordsResponse) GetRecords() []*AuditRecord {
@@ -5089,7 +5212,7 @@ type DisablePrincipalRequest struct {
 
 func (x *DisablePrincipalRequest) Reset() {
 	*x = DisablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5101,7 +5224,7 @@ func (x *DisablePrincipalRequest) String() string {
 func (*DisablePrincipalRequest) ProtoMessage() {}
 
 func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5114,7 +5237,7 @@ func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *DisablePrincipalRequest) GetName() string {
@@ -5140,7 +5263,7 @@ type DisablePrincipalResponse struct {
 
 func (x *DisablePrincipalResponse) Reset() {
 	*x = DisablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5152,7 +5275,7 @@ func (x *DisablePrincipalResponse) String() string {
 func (*DisablePrincipalResponse) ProtoMessage() {}
 
 func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5165,7 +5288,7 @@ func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DisablePrincipalResponse) GetChange() *Change {
@@ -5184,7 +5307,7 @@ type EnablePrincipalRequest struct {
 
 func (x *EnablePrincipalRequest) Reset() {
 	*x = EnablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5196,7 +5319,7 @@ func (x *EnablePrincipalRequest) String() string {
 func (*EnablePrincipalRequest) ProtoMessage() {}
 
 func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5209,7 +5332,7 @@ func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *EnablePrincipalRequest) GetName() string {
@@ -5228,7 +5351,7 @@ type EnablePrincipalResponse struct {
 
 func (x *EnablePrincipalResponse) Reset() {
 	*x = EnablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5240,7 +5363,7 @@ func (x *EnablePrincipalResponse) String() string {
 func (*EnablePrincipalResponse) ProtoMessage() {}
 
 func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5253,7 +5376,7 @@ func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *EnablePrincipalResponse) GetChange() *Change {
@@ -5274,7 +5397,7 @@ type TransferPrincipalRequest struct {
 
 func (x *TransferPrincipalRequest) Reset() {
 	*x = TransferPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5286,7 +5409,7 @@ func (x *TransferPrincipalRequest) String() string {
 func (*TransferPrincipalRequest) ProtoMessage() {}
 
 func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5299,7 +5422,7 @@ func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *TransferPrincipalRequest) GetName() string {
@@ -5329,7 +5452,7 @@ type TransferPrincipalResponse struct {
 
 func (x *TransferPrincipalResponse) Reset() {
 	*x = TransferPrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5341,7 +5464,7 @@ func (x *TransferPrincipalResponse) String() string {
 func (*TransferPrincipalResponse) ProtoMessage() {}
 
 func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5354,7 +5477,7 @@ func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalResponse.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *TransferPrincipalResponse) GetFqdns() []string {
@@ -5388,7 +5511,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5400,7 +5523,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5413,7 +5536,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *GetStatusRequest) GetFqdn() string {
@@ -5443,7 +5566,7 @@ type ServerStatus struct {
 
 func (x *ServerStatus) Reset() {
 	*x = ServerStatus{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5455,7 +5578,7 @@ func (x *ServerStatus) String() string {
 func (*ServerStatus) ProtoMessage() {}
 
 func (x *ServerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5468,7 +5591,7 @@ func (x *ServerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerStatus.ProtoReflect.Descriptor instead.
 func (*ServerStatus) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ServerStatus) GetVersion() string {
@@ -5542,7 +5665,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5554,7 +5677,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5567,7 +5690,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
 }
 
 type WhoAmIResponse struct {
@@ -5594,7 +5717,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5606,7 +5729,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5619,7 +5742,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *WhoAmIResponse) GetPrincipal() string {
@@ -5686,7 +5809,7 @@ type ListIssuersRequest struct {
 
 func (x *ListIssuersRequest) Reset() {
 	*x = ListIssuersRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5698,7 +5821,7 @@ func (x *ListIssuersRequest) String() string {
 func (*ListIssuersRequest) ProtoMessage() {}
 
 func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5711,7 +5834,7 @@ func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersRequest.ProtoReflect.Descriptor instead.
 func (*ListIssuersRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
 }
 
 type ListIssuersResponse struct {
@@ -5724,7 +5847,7 @@ type ListIssuersResponse struct {
 
 func (x *ListIssuersResponse) Reset() {
 	*x = ListIssuersResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5736,7 +5859,7 @@ func (x *ListIssuersResponse) String() string {
 func (*ListIssuersResponse) ProtoMessage() {}
 
 func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5749,7 +5872,7 @@ func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersResponse.ProtoReflect.Descriptor instead.
 func (*ListIssuersResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ListIssuersResponse) GetIssuers() []*Issuer {
@@ -5776,7 +5899,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5788,7 +5911,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5801,7 +5924,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Issuer) GetName() string {
@@ -5864,7 +5987,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	" \x01(\tR\x04etag\x121\n" +
 	"\x06import\x18\v \x01(\v2\x19.signpost.v1.ImportStatusR\x06import\x12/\n" +
 	"\x06policy\x18\f \x01(\v2\x17.signpost.v1.ZonePolicyR\x06policy\x12\x16\n" +
-	"\x06public\x18\r \x01(\bR\x06public\"\xef\x02\n" +
+	"\x06public\x18\r \x01(\bR\x06public\"\x9c\x03\n" +
 	"\n" +
 	"ZonePolicy\x12\x16\n" +
 	"\x06admins\x18\x01 \x03(\tR\x06admins\x12\x1a\n" +
@@ -5885,7 +6008,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"max_octets\x18\v \x01(\rR\tmaxOctets\x12\x1b\n" +
 	"\tmax_names\x18\f \x01(\rR\bmaxNames\x12\x1f\n" +
 	"\vmax_changes\x18\x0e \x01(\rR\n" +
-	"maxChanges\"\xb8\x01\n" +
+	"maxChanges\x12+\n" +
+	"\x11private_addresses\x18\x1d \x01(\bR\x10privateAddresses\"\xb8\x01\n" +
 	"\fImportStatus\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x129\n" +
 	"\n" +
@@ -5941,7 +6065,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x04zone\x18\x01 \x01(\v2\x11.signpost.v1.ZoneR\x04zone\x12+\n" +
 	"\x06change\x18\x02 \x01(\v2\x13.signpost.v1.ChangeR\x06change\")\n" +
 	"\x05Words\x12 \n" +
-	"\x06values\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06values\"\xb5\x05\n" +
+	"\x06values\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06values\"\xfd\x05\n" +
 	"\x17UpdateZonePolicyRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\x12*\n" +
 	"\x06admins\x18\x02 \x01(\v2\x12.signpost.v1.WordsR\x06admins\x12\x1f\n" +
@@ -5963,7 +6087,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"max_octets\x18\r \x01(\rH\x06R\tmaxOctets\x88\x01\x01\x12 \n" +
 	"\tmax_names\x18\x0e \x01(\rH\aR\bmaxNames\x88\x01\x01\x12$\n" +
 	"\vmax_changes\x18\x18 \x01(\rH\bR\n" +
-	"maxChanges\x88\x01\x01B\v\n" +
+	"maxChanges\x88\x01\x01\x120\n" +
+	"\x11private_addresses\x18\x1d \x01(\bH\tR\x10privateAddresses\x88\x01\x01B\v\n" +
 	"\t_registerB\b\n" +
 	"\x06_depthB\f\n" +
 	"\n" +
@@ -5974,7 +6099,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\v_max_octetsB\f\n" +
 	"\n" +
 	"_max_namesB\x0e\n" +
-	"\f_max_changes\"x\n" +
+	"\f_max_changesB\x14\n" +
+	"\x12_private_addresses\"x\n" +
 	"\x18UpdateZonePolicyResponse\x12/\n" +
 	"\x06policy\x18\x01 \x01(\v2\x17.signpost.v1.ZonePolicyR\x06policy\x12+\n" +
 	"\x06change\x18\x02 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"Z\n" +
@@ -6025,7 +6151,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x11ExportZoneRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"(\n" +
 	"\x12ExportZoneResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xad\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xfd\x06\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04fqdn\x18\x01 \x01(\tR\x04fqdn\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x14\n" +
@@ -6048,7 +6174,13 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\bdisabled\x18\x10 \x01(\v2\x17.signpost.v1.WithdrawalR\bdisabled\x12/\n" +
 	"\x06lapsed\x18\x11 \x01(\v2\x17.signpost.v1.WithdrawalR\x06lapsed\x12F\n" +
 	"\x11lease_expire_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\x12B\n" +
-	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\"T\n" +
+	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\x120\n" +
+	"\afollows\x18\x1c \x01(\v2\x16.signpost.v1.FollowingR\afollows\x12\x1c\n" +
+	"\tfollowers\x18\x1d \x03(\tR\tfollowers\"G\n" +
+	"\tFollowing\x12\x12\n" +
+	"\x04main\x18\x01 \x01(\tR\x04main\x12\x12\n" +
+	"\x04ipv4\x18\x02 \x01(\tR\x04ipv4\x12\x12\n" +
+	"\x04ipv6\x18\x03 \x01(\tR\x04ipv6\"T\n" +
 	"\n" +
 	"Withdrawal\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12.\n" +
@@ -6077,13 +6209,15 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x04mine\x18\x05 \x01(\bR\x04mine\"d\n" +
 	"\x11ListHostsResponse\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x11.signpost.v1.HostR\x05hosts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9b\x02\n" +
 	"\x11UpdateHostRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\x1f\n" +
 	"\bwildcard\x18\x02 \x01(\bH\x00R\bwildcard\x88\x01\x01\x12\x15\n" +
 	"\x03ttl\x18\x03 \x01(\rH\x01R\x03ttl\x88\x01\x01\x12'\n" +
 	"\acomment\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03H\x02R\acomment\x88\x01\x01\x12\x12\n" +
-	"\x04etag\x18\x05 \x01(\tR\x04etagB\v\n" +
+	"\x04etag\x18\x05 \x01(\tR\x04etag\x120\n" +
+	"\afollows\x18\x1c \x01(\v2\x16.signpost.v1.FollowingR\afollows\x12!\n" +
+	"\fconfirm_last\x18\x1d \x01(\bR\vconfirmLastB\v\n" +
 	"\t_wildcardB\x06\n" +
 	"\x04_ttlB\n" +
 	"\n" +
@@ -6386,7 +6520,7 @@ func file_signpost_v1_signpost_proto_rawDescGZIP() []byte {
 	return file_signpost_v1_signpost_proto_rawDescData
 }
 
-var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
+var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*Change)(nil),                    // 0: signpost.v1.Change
 	(*Visibility)(nil),                // 1: signpost.v1.Visibility
@@ -6415,74 +6549,75 @@ var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*ExportZoneRequest)(nil),         // 24: signpost.v1.ExportZoneRequest
 	(*ExportZoneResponse)(nil),        // 25: signpost.v1.ExportZoneResponse
 	(*Host)(nil),                      // 26: signpost.v1.Host
-	(*Withdrawal)(nil),                // 27: signpost.v1.Withdrawal
-	(*CreateHostRequest)(nil),         // 28: signpost.v1.CreateHostRequest
-	(*CreateHostResponse)(nil),        // 29: signpost.v1.CreateHostResponse
-	(*GetHostRequest)(nil),            // 30: signpost.v1.GetHostRequest
-	(*ListHostsRequest)(nil),          // 31: signpost.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),         // 32: signpost.v1.ListHostsResponse
-	(*UpdateHostRequest)(nil),         // 33: signpost.v1.UpdateHostRequest
-	(*UpdateHostResponse)(nil),        // 34: signpost.v1.UpdateHostResponse
-	(*DeleteHostRequest)(nil),         // 35: signpost.v1.DeleteHostRequest
-	(*DeleteHostResponse)(nil),        // 36: signpost.v1.DeleteHostResponse
-	(*SetAddressesRequest)(nil),       // 37: signpost.v1.SetAddressesRequest
-	(*SetAddressesResponse)(nil),      // 38: signpost.v1.SetAddressesResponse
-	(*RotateSecretRequest)(nil),       // 39: signpost.v1.RotateSecretRequest
-	(*RotateSecretResponse)(nil),      // 40: signpost.v1.RotateSecretResponse
-	(*ShareHostRequest)(nil),          // 41: signpost.v1.ShareHostRequest
-	(*ShareHostResponse)(nil),         // 42: signpost.v1.ShareHostResponse
-	(*TransferHostRequest)(nil),       // 43: signpost.v1.TransferHostRequest
-	(*TransferHostResponse)(nil),      // 44: signpost.v1.TransferHostResponse
-	(*AcceptHostRequest)(nil),         // 45: signpost.v1.AcceptHostRequest
-	(*AcceptHostResponse)(nil),        // 46: signpost.v1.AcceptHostResponse
-	(*BlockHostRequest)(nil),          // 47: signpost.v1.BlockHostRequest
-	(*BlockHostResponse)(nil),         // 48: signpost.v1.BlockHostResponse
-	(*UnblockHostRequest)(nil),        // 49: signpost.v1.UnblockHostRequest
-	(*UnblockHostResponse)(nil),       // 50: signpost.v1.UnblockHostResponse
-	(*DisableHostRequest)(nil),        // 51: signpost.v1.DisableHostRequest
-	(*DisableHostResponse)(nil),       // 52: signpost.v1.DisableHostResponse
-	(*EnableHostRequest)(nil),         // 53: signpost.v1.EnableHostRequest
-	(*EnableHostResponse)(nil),        // 54: signpost.v1.EnableHostResponse
-	(*RecordSet)(nil),                 // 55: signpost.v1.RecordSet
-	(*ListRecordSetsRequest)(nil),     // 56: signpost.v1.ListRecordSetsRequest
-	(*ListRecordSetsResponse)(nil),    // 57: signpost.v1.ListRecordSetsResponse
-	(*GetRecordSetRequest)(nil),       // 58: signpost.v1.GetRecordSetRequest
-	(*SetRecordSetRequest)(nil),       // 59: signpost.v1.SetRecordSetRequest
-	(*SetRecordSetResponse)(nil),      // 60: signpost.v1.SetRecordSetResponse
-	(*DeleteRecordSetRequest)(nil),    // 61: signpost.v1.DeleteRecordSetRequest
-	(*DeleteRecordSetResponse)(nil),   // 62: signpost.v1.DeleteRecordSetResponse
-	(*Token)(nil),                     // 63: signpost.v1.Token
-	(*CreateTokenRequest)(nil),        // 64: signpost.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),       // 65: signpost.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),         // 66: signpost.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),        // 67: signpost.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),        // 68: signpost.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),       // 69: signpost.v1.RevokeTokenResponse
-	(*AuditRecord)(nil),               // 70: signpost.v1.AuditRecord
-	(*ListAuditRecordsRequest)(nil),   // 71: signpost.v1.ListAuditRecordsRequest
-	(*ListAuditRecordsResponse)(nil),  // 72: signpost.v1.ListAuditRecordsResponse
-	(*DisablePrincipalRequest)(nil),   // 73: signpost.v1.DisablePrincipalRequest
-	(*DisablePrincipalResponse)(nil),  // 74: signpost.v1.DisablePrincipalResponse
-	(*EnablePrincipalRequest)(nil),    // 75: signpost.v1.EnablePrincipalRequest
-	(*EnablePrincipalResponse)(nil),   // 76: signpost.v1.EnablePrincipalResponse
-	(*TransferPrincipalRequest)(nil),  // 77: signpost.v1.TransferPrincipalRequest
-	(*TransferPrincipalResponse)(nil), // 78: signpost.v1.TransferPrincipalResponse
-	(*GetStatusRequest)(nil),          // 79: signpost.v1.GetStatusRequest
-	(*ServerStatus)(nil),              // 80: signpost.v1.ServerStatus
-	(*WhoAmIRequest)(nil),             // 81: signpost.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),            // 82: signpost.v1.WhoAmIResponse
-	(*ListIssuersRequest)(nil),        // 83: signpost.v1.ListIssuersRequest
-	(*ListIssuersResponse)(nil),       // 84: signpost.v1.ListIssuersResponse
-	(*Issuer)(nil),                    // 85: signpost.v1.Issuer
-	(*timestamppb.Timestamp)(nil),     // 86: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 87: google.protobuf.Duration
+	(*Following)(nil),                 // 27: signpost.v1.Following
+	(*Withdrawal)(nil),                // 28: signpost.v1.Withdrawal
+	(*CreateHostRequest)(nil),         // 29: signpost.v1.CreateHostRequest
+	(*CreateHostResponse)(nil),        // 30: signpost.v1.CreateHostResponse
+	(*GetHostRequest)(nil),            // 31: signpost.v1.GetHostRequest
+	(*ListHostsRequest)(nil),          // 32: signpost.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),         // 33: signpost.v1.ListHostsResponse
+	(*UpdateHostRequest)(nil),         // 34: signpost.v1.UpdateHostRequest
+	(*UpdateHostResponse)(nil),        // 35: signpost.v1.UpdateHostResponse
+	(*DeleteHostRequest)(nil),         // 36: signpost.v1.DeleteHostRequest
+	(*DeleteHostResponse)(nil),        // 37: signpost.v1.DeleteHostResponse
+	(*SetAddressesRequest)(nil),       // 38: signpost.v1.SetAddressesRequest
+	(*SetAddressesResponse)(nil),      // 39: signpost.v1.SetAddressesResponse
+	(*RotateSecretRequest)(nil),       // 40: signpost.v1.RotateSecretRequest
+	(*RotateSecretResponse)(nil),      // 41: signpost.v1.RotateSecretResponse
+	(*ShareHostRequest)(nil),          // 42: signpost.v1.ShareHostRequest
+	(*ShareHostResponse)(nil),         // 43: signpost.v1.ShareHostResponse
+	(*TransferHostRequest)(nil),       // 44: signpost.v1.TransferHostRequest
+	(*TransferHostResponse)(nil),      // 45: signpost.v1.TransferHostResponse
+	(*AcceptHostRequest)(nil),         // 46: signpost.v1.AcceptHostRequest
+	(*AcceptHostResponse)(nil),        // 47: signpost.v1.AcceptHostResponse
+	(*BlockHostRequest)(nil),          // 48: signpost.v1.BlockHostRequest
+	(*BlockHostResponse)(nil),         // 49: signpost.v1.BlockHostResponse
+	(*UnblockHostRequest)(nil),        // 50: signpost.v1.UnblockHostRequest
+	(*UnblockHostResponse)(nil),       // 51: signpost.v1.UnblockHostResponse
+	(*DisableHostRequest)(nil),        // 52: signpost.v1.DisableHostRequest
+	(*DisableHostResponse)(nil),       // 53: signpost.v1.DisableHostResponse
+	(*EnableHostRequest)(nil),         // 54: signpost.v1.EnableHostRequest
+	(*EnableHostResponse)(nil),        // 55: signpost.v1.EnableHostResponse
+	(*RecordSet)(nil),                 // 56: signpost.v1.RecordSet
+	(*ListRecordSetsRequest)(nil),     // 57: signpost.v1.ListRecordSetsRequest
+	(*ListRecordSetsResponse)(nil),    // 58: signpost.v1.ListRecordSetsResponse
+	(*GetRecordSetRequest)(nil),       // 59: signpost.v1.GetRecordSetRequest
+	(*SetRecordSetRequest)(nil),       // 60: signpost.v1.SetRecordSetRequest
+	(*SetRecordSetResponse)(nil),      // 61: signpost.v1.SetRecordSetResponse
+	(*DeleteRecordSetRequest)(nil),    // 62: signpost.v1.DeleteRecordSetRequest
+	(*DeleteRecordSetResponse)(nil),   // 63: signpost.v1.DeleteRecordSetResponse
+	(*Token)(nil),                     // 64: signpost.v1.Token
+	(*CreateTokenRequest)(nil),        // 65: signpost.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),       // 66: signpost.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),         // 67: signpost.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),        // 68: signpost.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),        // 69: signpost.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),       // 70: signpost.v1.RevokeTokenResponse
+	(*AuditRecord)(nil),               // 71: signpost.v1.AuditRecord
+	(*ListAuditRecordsRequest)(nil),   // 72: signpost.v1.ListAuditRecordsRequest
+	(*ListAuditRecordsResponse)(nil),  // 73: signpost.v1.ListAuditRecordsResponse
+	(*DisablePrincipalRequest)(nil),   // 74: signpost.v1.DisablePrincipalRequest
+	(*DisablePrincipalResponse)(nil),  // 75: signpost.v1.DisablePrincipalResponse
+	(*EnablePrincipalRequest)(nil),    // 76: signpost.v1.EnablePrincipalRequest
+	(*EnablePrincipalResponse)(nil),   // 77: signpost.v1.EnablePrincipalResponse
+	(*TransferPrincipalRequest)(nil),  // 78: signpost.v1.TransferPrincipalRequest
+	(*TransferPrincipalResponse)(nil), // 79: signpost.v1.TransferPrincipalResponse
+	(*GetStatusRequest)(nil),          // 80: signpost.v1.GetStatusRequest
+	(*ServerStatus)(nil),              // 81: signpost.v1.ServerStatus
+	(*WhoAmIRequest)(nil),             // 82: signpost.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),            // 83: signpost.v1.WhoAmIResponse
+	(*ListIssuersRequest)(nil),        // 84: signpost.v1.ListIssuersRequest
+	(*ListIssuersResponse)(nil),       // 85: signpost.v1.ListIssuersResponse
+	(*Issuer)(nil),                    // 86: signpost.v1.Issuer
+	(*timestamppb.Timestamp)(nil),     // 87: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 88: google.protobuf.Duration
 }
 var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	1,   // 0: signpost.v1.Change.visibility:type_name -> signpost.v1.Visibility
-	86,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
+	87,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
 	4,   // 2: signpost.v1.Zone.import:type_name -> signpost.v1.ImportStatus
 	3,   // 3: signpost.v1.Zone.policy:type_name -> signpost.v1.ZonePolicy
-	86,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
+	87,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
 	5,   // 5: signpost.v1.ImportStatus.progress:type_name -> signpost.v1.ImportProgress
 	6,   // 6: signpost.v1.CreateZoneRequest.name_servers:type_name -> signpost.v1.NameServer
 	2,   // 7: signpost.v1.CreateZoneResponse.zone:type_name -> signpost.v1.Zone
@@ -6500,143 +6635,145 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 19: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
 	5,   // 20: signpost.v1.ImportZoneResponse.progress:type_name -> signpost.v1.ImportProgress
 	23,  // 21: signpost.v1.ImportZoneResponse.differences:type_name -> signpost.v1.Difference
-	86,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	86,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
-	86,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
-	86,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
-	27,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
-	27,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
-	27,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
-	86,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
-	86,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
-	86,  // 31: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
-	26,  // 32: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 33: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 34: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
-	26,  // 35: signpost.v1.UpdateHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 36: signpost.v1.UpdateHostResponse.change:type_name -> signpost.v1.Change
-	0,   // 37: signpost.v1.DeleteHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 38: signpost.v1.SetAddressesResponse.host:type_name -> signpost.v1.Host
-	0,   // 39: signpost.v1.SetAddressesResponse.change:type_name -> signpost.v1.Change
-	0,   // 40: signpost.v1.RotateSecretResponse.change:type_name -> signpost.v1.Change
-	26,  // 41: signpost.v1.ShareHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 42: signpost.v1.ShareHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 43: signpost.v1.TransferHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 44: signpost.v1.TransferHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 45: signpost.v1.AcceptHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 46: signpost.v1.AcceptHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 47: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 48: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 49: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 50: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 51: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 52: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 53: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 54: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
-	55,  // 55: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
-	55,  // 56: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
-	0,   // 57: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
-	0,   // 58: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
-	86,  // 59: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	86,  // 60: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	86,  // 61: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	86,  // 62: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
-	87,  // 63: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	63,  // 64: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
-	0,   // 65: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
-	63,  // 66: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
-	0,   // 67: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
-	86,  // 68: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	86,  // 69: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
-	70,  // 70: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
-	0,   // 71: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 72: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 73: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
-	26,  // 74: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
-	55,  // 75: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
-	1,   // 76: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
-	63,  // 77: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
-	86,  // 78: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
-	85,  // 79: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
-	7,   // 80: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
-	9,   // 81: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
-	10,  // 82: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
-	12,  // 83: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
-	15,  // 84: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
-	17,  // 85: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
-	19,  // 86: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
-	21,  // 87: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
-	24,  // 88: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
-	28,  // 89: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
-	30,  // 90: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
-	31,  // 91: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
-	33,  // 92: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
-	35,  // 93: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
-	37,  // 94: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
-	39,  // 95: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
-	41,  // 96: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
-	43,  // 97: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
-	45,  // 98: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
-	47,  // 99: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
-	49,  // 100: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
-	51,  // 101: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
-	53,  // 102: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
-	56,  // 103: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
-	58,  // 104: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
-	59,  // 105: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
-	61,  // 106: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
-	64,  // 107: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
-	66,  // 108: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
-	68,  // 109: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
-	71,  // 110: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
-	73,  // 111: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
-	75,  // 112: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
-	77,  // 113: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
-	79,  // 114: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
-	81,  // 115: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
-	83,  // 116: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
-	8,   // 117: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
-	2,   // 118: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
-	11,  // 119: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
-	13,  // 120: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
-	16,  // 121: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
-	18,  // 122: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
-	20,  // 123: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
-	22,  // 124: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
-	25,  // 125: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
-	29,  // 126: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
-	26,  // 127: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
-	32,  // 128: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
-	34,  // 129: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
-	36,  // 130: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
-	38,  // 131: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
-	40,  // 132: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
-	42,  // 133: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
-	44,  // 134: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
-	46,  // 135: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
-	48,  // 136: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
-	50,  // 137: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
-	52,  // 138: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
-	54,  // 139: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
-	57,  // 140: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
-	55,  // 141: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
-	60,  // 142: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
-	62,  // 143: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
-	65,  // 144: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
-	67,  // 145: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
-	69,  // 146: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
-	72,  // 147: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
-	74,  // 148: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
-	76,  // 149: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
-	78,  // 150: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
-	80,  // 151: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
-	82,  // 152: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
-	84,  // 153: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
-	117, // [117:154] is the sub-list for method output_type
-	80,  // [80:117] is the sub-list for method input_type
-	80,  // [80:80] is the sub-list for extension type_name
-	80,  // [80:80] is the sub-list for extension extendee
-	0,   // [0:80] is the sub-list for field type_name
+	87,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	87,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
+	87,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
+	87,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
+	28,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
+	28,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
+	28,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
+	87,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
+	87,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
+	27,  // 31: signpost.v1.Host.follows:type_name -> signpost.v1.Following
+	87,  // 32: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
+	26,  // 33: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 34: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 35: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
+	27,  // 36: signpost.v1.UpdateHostRequest.follows:type_name -> signpost.v1.Following
+	26,  // 37: signpost.v1.UpdateHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 38: signpost.v1.UpdateHostResponse.change:type_name -> signpost.v1.Change
+	0,   // 39: signpost.v1.DeleteHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 40: signpost.v1.SetAddressesResponse.host:type_name -> signpost.v1.Host
+	0,   // 41: signpost.v1.SetAddressesResponse.change:type_name -> signpost.v1.Change
+	0,   // 42: signpost.v1.RotateSecretResponse.change:type_name -> signpost.v1.Change
+	26,  // 43: signpost.v1.ShareHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 44: signpost.v1.ShareHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 45: signpost.v1.TransferHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 46: signpost.v1.TransferHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 47: signpost.v1.AcceptHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 48: signpost.v1.AcceptHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 49: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 50: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 51: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 52: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 53: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 54: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 55: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 56: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
+	56,  // 57: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
+	56,  // 58: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
+	0,   // 59: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
+	0,   // 60: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
+	87,  // 61: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	87,  // 62: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	87,  // 63: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	87,  // 64: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
+	88,  // 65: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	64,  // 66: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
+	0,   // 67: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
+	64,  // 68: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
+	0,   // 69: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
+	87,  // 70: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	87,  // 71: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
+	71,  // 72: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
+	0,   // 73: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 74: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 75: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
+	26,  // 76: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
+	56,  // 77: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
+	1,   // 78: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
+	64,  // 79: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
+	87,  // 80: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
+	86,  // 81: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
+	7,   // 82: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
+	9,   // 83: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
+	10,  // 84: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
+	12,  // 85: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
+	15,  // 86: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
+	17,  // 87: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
+	19,  // 88: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
+	21,  // 89: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
+	24,  // 90: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
+	29,  // 91: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
+	31,  // 92: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
+	32,  // 93: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
+	34,  // 94: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
+	36,  // 95: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
+	38,  // 96: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
+	40,  // 97: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
+	42,  // 98: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
+	44,  // 99: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
+	46,  // 100: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
+	48,  // 101: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
+	50,  // 102: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
+	52,  // 103: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
+	54,  // 104: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
+	57,  // 105: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
+	59,  // 106: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
+	60,  // 107: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
+	62,  // 108: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
+	65,  // 109: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
+	67,  // 110: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
+	69,  // 111: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
+	72,  // 112: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
+	74,  // 113: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
+	76,  // 114: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
+	78,  // 115: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
+	80,  // 116: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
+	82,  // 117: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
+	84,  // 118: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
+	8,   // 119: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
+	2,   // 120: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
+	11,  // 121: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
+	13,  // 122: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
+	16,  // 123: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
+	18,  // 124: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
+	20,  // 125: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
+	22,  // 126: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
+	25,  // 127: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
+	30,  // 128: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
+	26,  // 129: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
+	33,  // 130: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
+	35,  // 131: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
+	37,  // 132: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
+	39,  // 133: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
+	41,  // 134: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
+	43,  // 135: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
+	45,  // 136: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
+	47,  // 137: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
+	49,  // 138: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
+	51,  // 139: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
+	53,  // 140: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
+	55,  // 141: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
+	58,  // 142: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
+	56,  // 143: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
+	61,  // 144: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
+	63,  // 145: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
+	66,  // 146: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
+	68,  // 147: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
+	70,  // 148: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
+	73,  // 149: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
+	75,  // 150: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
+	77,  // 151: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
+	79,  // 152: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
+	81,  // 153: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
+	83,  // 154: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
+	85,  // 155: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
+	119, // [119:156] is the sub-list for method output_type
+	82,  // [82:119] is the sub-list for method input_type
+	82,  // [82:82] is the sub-list for extension type_name
+	82,  // [82:82] is the sub-list for extension extendee
+	0,   // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_signpost_v1_signpost_proto_init() }
@@ -6646,15 +6783,15 @@ func file_signpost_v1_signpost_proto_init() {
 	}
 	file_signpost_v1_signpost_proto_msgTypes[12].OneofWrappers = []any{}
 	file_signpost_v1_signpost_proto_msgTypes[15].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[33].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[59].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[34].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[60].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signpost_v1_signpost_proto_rawDesc), len(file_signpost_v1_signpost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   86,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   7,
 		},
