@@ -44,7 +44,7 @@ func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given [
 		return nil, model.E(model.NotFound, "set addresses of", name.Text()).In("fqdn").
 			Because("the host has endpoints, and its secret is for the addresses of none of them").Hint("use the secret of one, from signpost endpoint rotate-secret")
 	}
-	if err := checkAddresses(z, "addresses", given); err != nil {
+	if err := p.checkAddresses(z, "addresses", given); err != nil {
 		return nil, err
 	}
 	addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())

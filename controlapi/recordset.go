@@ -42,8 +42,13 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 			return nil, err
 		}
 		if p.owner != "" {
-			for _, a := range addressesIn([]model.RRset{wanted}) {
-				if why := unfit(at.zone, a.Unmap()); why != "" {
+			addrs := addressesIn([]model.RRset{wanted})
+			rules, err := p.addressRules(at.zone, addrs)
+			if err != nil {
+				return nil, err
+			}
+			for _, a := range addrs {
+				if why := rules.unfit(a.Unmap()); why != "" {
 					return nil, model.E(model.Invalid, "set records", name.Text()+" "+model.TypeName(t)).In("rdata").Because(a.String() + ": " + why)
 				}
 			}

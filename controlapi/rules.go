@@ -86,33 +86,6 @@ func parseAddresses(field string, in []string) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// checkAddresses refuses addresses that the zone does not allow for its hosts.
-func checkAddresses(z *model.Zone, field string, addrs []netip.Addr) error {
-	for i, a := range addrs {
-		if why := unfit(z, a); why != "" {
-			return badAddress(field, i, a.String(), why)
-		}
-	}
-	if len(addrs) > maxAddresses {
-		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(maxAddresses))
-	}
-	return nil
-}
-
-// unfit is why no host of a zone may have an address, nor a name that belongs to one; ""
-// when it may.
-func unfit(z *model.Zone, a netip.Addr) string {
-	switch {
-	case a.IsUnspecified():
-		return "it is the unspecified address"
-	case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "it is a multicast or broadcast address"
-	case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !z.LocalAddresses:
-		return "it is a loopback or link-local address, which the zone does not allow"
-	}
-	return ""
-}
-
 func badAddress(field string, i int, text, why string) error {
 	return model.E(model.Invalid, "read address", text).In(field + "[" + strconv.Itoa(i) + "]").Because(why)
 }
