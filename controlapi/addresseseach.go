@@ -49,18 +49,21 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 	}
 	_, err = change(c, func(p *plan) (*pb.SetAddressesResponse, error) {
 		out = make([]AddressesSet, len(in))
-		for i, one := range in {
+		for _, i := range p.mainsFirst(names) {
+			one := in[i]
 			if i > 0 { // change has confirmed the first
 				if err := c.mayOne(p, names[i]); err != nil {
 					return nil, &HostError{i, err}
 				}
 			}
 			before := len(p.audits)
+			_, led := p.later[names[i]]
 			done, err := p.setAddresses(names[i], one, given[i])
 			if err != nil {
 				return nil, &HostError{i, err}
 			}
-			if out[i] = (AddressesSet{done.GetHost().GetAddresses(), len(p.audits) > before}); out[i].Changed {
+			changed := len(p.audits) > before
+			if out[i] = (AddressesSet{done.GetHost().GetAddresses(), changed || led}); changed {
 				p.each = append(p.each, p.in)
 			}
 		}
@@ -70,6 +73,20 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 		return nil, err
 	}
 	return out, nil
+}
+
+// mainsFirst is the order in which several hosts are changed: who follows comes after the
+// others, and may be told what it has become by then.
+func (p *plan) mainsFirst(names []model.Name) []int {
+	var mains, followers []int
+	for i, n := range names {
+		if _, h, err := findHost(p.Tx, n, p.call.s.now()); len(names) > 1 && err == nil && h.Host.Follows != nil {
+			followers = append(followers, i)
+		} else {
+			mains = append(mains, i)
+		}
+	}
+	return append(mains, followers...)
 }
 
 // readOne reads what is asked for of one of several hosts.

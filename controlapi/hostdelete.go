@@ -60,6 +60,9 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 			out.RecordSets--
 		}
 	}
+	if err := p.unrelate(z, h, new(*h.Host), keepNone); err != nil {
+		return nil, err
+	}
 	p.zone = z
 	p.PutName(z, h.Name, rest)
 	p.PutHost(z, h.Name, h.Host, nil)

@@ -174,6 +174,9 @@ func (p *plan) putSets(at place, sets []model.RRset) error {
 	if why := conflict(at.name, data); why != "" {
 		return refuse(why)
 	}
+	if h := at.path[0].Host; data.Host != nil && h != nil && h.Follows != nil && hasType(sets, noAddressBeside...) {
+		return refuse("a host that follows another has no CNAME, NS or DNAME")
+	}
 	if err := keepServer(at.zone, at.name, dataAddresses(at.data), dataAddresses(data)); err != nil {
 		return err
 	}
