@@ -105,7 +105,7 @@ func (c *call) prepare(fqdn string) (in *pb.SetAddressesRequest, line string, er
 		c.asked.fill(in, nil)
 		return in, "", nil
 	}
-	host, err := c.service.GetHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
+	host, err := c.service.LookAtHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
 	switch {
 	case err != nil:
 		return nil, "", err

@@ -20,11 +20,28 @@ func (c *call) changeEach(names []string) reply {
 		switch {
 		case model.KindOf(err) == model.Aborted && err != nil && try < renumberings:
 			continue
+		case model.KindOf(err) == model.Exhausted && err != nil && model.RetryAfter(err) == 0:
+			return c.changeOneByOne(names) // with all that follow them they do not go into one change
 		case err != nil:
 			return c.translate(err)
 		}
 		return say(lines...)
 	}
+}
+
+func (c *call) changeOneByOne(names []string) reply {
+	lines := make([]string, len(names))
+	for i, n := range names {
+		if lines[i] = wordNotFQDN; !hasDot(n) {
+			continue
+		}
+		r := c.change(n)
+		if r.status != http.StatusOK {
+			return r
+		}
+		lines[i] = r.lines[0]
+	}
+	return say(lines...)
 }
 
 // lineOf is an error of one host as its line; an error when it is no host's.
