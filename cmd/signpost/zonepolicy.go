@@ -36,7 +36,7 @@ func (p *policyFlags) add(cmd *cobra.Command) {
 	p.f.Uint32Var(&p.records, "max-records", 0, "how many records owners put into a set; 0: the default, 20")
 	p.f.Uint32Var(&p.octets, "max-octets", 0, "how many octets of data owners keep at and below a host; 0: the default, 8192")
 	p.f.Uint32Var(&p.names, "max-names", 0, "how many names owners make below a host; 0: the default, 20")
-	switchFlag(p.f, &p.private, "private-addresses", "let hosts have private addresses (RFC 1918, RFC 6598, RFC 4193); they may by default")
+	p.f.Var(&p.private, "private-addresses", "let hosts have private addresses (RFC 1918, RFC 6598, RFC 4193); they may by default")
 	_ = cmd.RegisterFlagCompletionFunc("register", cobra.FixedCompletions([]string{"everyone", "groups", "nobody"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
