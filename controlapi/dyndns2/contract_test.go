@@ -31,6 +31,7 @@ type row struct {
 	auth   string // default "Basic H:SECRET"; "none", "admin", or the header's value
 	from   string // the client; default 198.51.100.7
 	state  string // blocked or disabled
+	cookie bool   // the console's
 	agent  string // the user agent
 
 	status    int // default 200
@@ -57,6 +58,8 @@ var contract = []row{
 	{says: "Bearer and unknown, before the address is looked at", auth: "admin", path: "/nic/update?hostname=none.example.org&myip=999", want: "nohost"},
 	{says: "Bearer and no possible name", auth: "admin", path: "/nic/update?hostname=-.example.org&myip=192.0.2.1", want: "nohost"},
 	{says: "Bearer and outside all zones", auth: "admin", path: "/nic/update?hostname=www.example.edu&myip=192.0.2.1", want: "nohost"},
+	{says: "Bearer and not ours to change", has: "192.0.2.1", auth: "alice", path: "/nic/update?hostname=H&myip=192.0.2.2", want: "nohost"},
+	{says: "a cookie is no credential", cookie: true, auth: "none", path: "/nic/update?hostname=H&myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
 	{says: "Bearer with hostname", auth: "admin", path: "/nic/update?hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
 	{says: "hostname=a,b: one reply line each, in order", auth: "admin", path: "/nic/update?hostname=none.example.org,H,b,www.example.edu,UPPER.&myip=192.0.2.1", want: "nohost\ngood 192.0.2.1\nnotfqdn\nnohost\ngood 192.0.2.1", then: "192.0.2.1"},
 	{says: "hostname=a,b: no address", has: "192.0.2.1", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=999", want: "dnserr\nnohost"},
@@ -115,6 +118,11 @@ var contract = []row{
 	{says: "link-local", path: "/nic/update?myip=fe80::1", want: "dnserr"},
 	{says: "link-local, the zone allows it", zone: "local.example.net", path: "/nic/update?myip=fe80::1", want: "good fe80::1", then: "fe80::1"},
 	{says: "private ones are accepted", path: "/nic/update?myip=10.0.0.5", want: "good 10.0.0.5", then: "10.0.0.5"},
+	{says: "private ones are accepted: IPv6", path: "/nic/update?myip=fd00::5", want: "good fd00::5", then: "fd00::5"},
+	{says: "private, the zone forbids them", zone: "public.example.com", path: "/nic/update?myip=10.0.0.5", want: "dnserr"},
+	{says: "private, the zone forbids them: the caller's address", zone: "public.example.com", from: "192.168.1.9", want: "dnserr"},
+	{says: "private, the zone forbids them: one of two", zone: "public.example.com", path: "/nic/update?myip=192.0.2.1,fd00::5", want: "dnserr"},
+	{says: "public, where the zone forbids private ones", zone: "public.example.com", path: "/nic/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
 
 	// Who is barred by the configuration.
 	{says: "host on the operator's bad list, without Authorization", auth: "none", path: "/nic/update?hostname=barred-1.example.org", status: 403, want: "abuse"},
@@ -122,6 +130,7 @@ var contract = []row{
 	{says: "host on the operator's bad list, below a name on it", auth: "admin", path: "/nic/update?hostname=x.BARRED-1.example.org.", status: 403, want: "abuse"},
 	{says: "address on the operator's bad list, without Authorization", auth: "none", from: "203.0.113.7", status: 403, want: "abuse"},
 	{says: "address on the operator's bad list", from: "203.0.113.7", status: 403, want: "abuse"},
+	{says: "user on the operator's bad list", auth: "Bearer " + eve, path: "/nic/update?hostname=H&myip=192.0.2.1", status: 403, want: "abuse"},
 	{says: "user agent on the bad list", agent: "x BadClient/1.2", want: "badagent"},
 	{says: "user agent on the bad list, after the secret is looked at", agent: "badclient/1.0", auth: basic + b64("H:wrong"), status: 401, want: "badauth", challenge: basicChallenge},
 	{says: "user agent on the bad list, after the name is looked at", agent: "badclient/1.0", path: "/nic/update?hostname=other.example.org", want: "nohost"},
@@ -215,7 +224,7 @@ var contract = []row{
 func b64(s string) string { return "<" + s + ">" }
 
 func TestContract(t *testing.T) {
-	barred, err := controlapi.ParseBarred([]string{"barred-*.example.org"}, nil, []string{"BadClient/1."}, []string{"203.0.113.0/24"})
+	barred, err := controlapi.ParseBarred([]string{"barred-*.example.org"}, []string{"egi/eve"}, []string{"BadClient/1."}, []string{"203.0.113.0/24"})
 	check(t, err)
 	w := worldWithout(t, barred)
 	for _, r := range contract {
@@ -263,6 +272,8 @@ func (r row) run(t *testing.T, w *world) {
 		req.SetBasicAuth(fqdn, secret)
 	case "admin":
 		req.Header.Set("Authorization", "Bearer "+w.admin)
+	case "alice":
+		req.Header.Set("Authorization", "Bearer "+alice)
 	default:
 		scheme, rest, _ := strings.Cut(r.auth, " ")
 		if inner := strings.Trim(rest, "<>"); inner != rest {
@@ -275,6 +286,9 @@ func (r row) run(t *testing.T, w *world) {
 		from = "198.51.100.7"
 	}
 	req.Header.Set("X-Forwarded-For", from)
+	if r.cookie {
+		req.AddCookie(&http.Cookie{Name: "session", Value: w.admin})
+	}
 	if r.agent != "" {
 		req.Header.Set("User-Agent", r.agent)
 	}

@@ -55,18 +55,23 @@ func worldOn(t *testing.T, etcd *localetcd.Server, st *store.Store, barred contr
 	check(t, err)
 	check(t, st.UseMasterKeys(t.Context(), key))
 	w.service, err = controlapi.New(controlapi.Config{Store: st, Barred: barred, Users: func(_ context.Context, token string) (access.Principal, error) {
-		if token != alice {
-			return access.Principal{}, access.Wrong()
+		switch token {
+		case alice:
+			return access.Principal{Kind: access.User, Person: "egi/alice"}, nil
+		case eve:
+			return access.Principal{Kind: access.User, Person: "egi/eve"}, nil
 		}
-		return access.Principal{Kind: access.User, Person: "egi/alice"}, nil
+		return access.Principal{}, access.Wrong()
 	}})
 	check(t, err)
-	for zone, local := range map[string]bool{"example.org": false, "local.example.net": true} {
+	for zone, local := range map[string]bool{"example.org": false, "local.example.net": true, "public.example.com": false} {
 		_, err = w.service.CreateZone(w.asAdmin(t.Context()), &pb.CreateZoneRequest{
 			Name: zone, LocalAddresses: local, NameServers: []*pb.NameServer{{Name: "ns.example.com"}},
 		})
 		check(t, err)
 	}
+	_, err = w.service.UpdateZonePolicy(w.asAdmin(t.Context()), &pb.UpdateZonePolicyRequest{Name: "public.example.com", PrivateAddresses: new(false)})
+	check(t, err)
 	proxies, err := clientaddr.ParseProxies([]string{"127.0.0.1/32"})
 	check(t, err)
 	mux := http.NewServeMux()
@@ -79,8 +84,11 @@ func worldOn(t *testing.T, etcd *localetcd.Server, st *store.Store, barred contr
 	return w
 }
 
-// alice is what an identity provider gives egi/alice.
-const alice = "a.b.c"
+// alice and eve are what an identity provider gives egi/alice and egi/eve.
+const (
+	alice = "a.b.c"
+	eve   = "e.v.e"
+)
 
 func check(t *testing.T, err error) {
 	t.Helper()

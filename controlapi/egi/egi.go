@@ -15,11 +15,13 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
+	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -155,6 +157,20 @@ func (c *call) param(name string) string {
 		return strings.TrimSpace(v[len(v)-1])
 	}
 	return ""
+}
+
+// host is a host that the caller owns or edits. For what is another's, which administrators of
+// its zone and operators may see elsewhere, here there is no such host: that is ErrOthers.
+func (c *call) host(fqdn string) (*pb.Host, error) {
+	h, err := c.service.LookAtHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
+	if err != nil {
+		return nil, err
+	}
+	mine := func(who string) bool { return who == c.me.GetPrincipal() || slices.Contains(c.me.GetGroups(), who) }
+	if h.GetOwner() != c.me.GetPrincipal() && !slices.ContainsFunc(h.GetEditors(), mine) {
+		return nil, model.E(model.NotFound, "find host", fqdn).From(model.ErrOthers)
+	}
+	return h, nil
 }
 
 // hosts is all hosts that the caller owns or edits, of one zone or of all.
