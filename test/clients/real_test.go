@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +24,7 @@ import (
 	"signpost/test/proctest"
 )
 
-var interop = flag.Bool("interop", false, "install and run ddclient and inadyn")
+var interop = flag.Bool("interop", false, "install and run ddclient, inadyn, curl and dig")
 
 // client is a program as its distribution packages it.
 type client struct {
@@ -40,8 +42,10 @@ func newClient(t *testing.T, program string, packages ...string) *client {
 	if !*interop {
 		t.Skip("it installs packages: make interop")
 	}
-	if why := install(program, packages...); why != "" {
-		t.Skip(why)
+	for program, packages := range map[string][]string{program: packages, "dig": {"bind9-dnsutils"}} {
+		if why := install(program, packages...); why != "" {
+			t.Skip(why)
+		}
 	}
 	d, _, _ := start(t)
 	return &client{t: t, dev: d, url: d.Addresses.HTTP, token: d.Addresses.AdminTokenFile, host: "router.fedcloud.test", dir: t.TempDir()}
@@ -146,11 +150,21 @@ func (c *client) run(words []string, program string, args ...string) {
 	}
 }
 
-// answers waits until every replica answers just this.
+// answers waits until dig is told just this by every replica.
 func (c *client) answers(name string, qtype uint16, want ...string) {
 	c.t.Helper()
 	for _, server := range c.dev.Addresses.DNS {
-		proctest.Until(c.t, name, func() error { return proctest.Answers(server, name, qtype, want...) })
+		host, port, _ := strings.Cut(server, ":")
+		proctest.Until(c.t, name, func() error {
+			args := []string{"+short", "+tries=1", "+time=2", "@" + host, "-p", port, name, dns.TypeToString[qtype]}
+			out, err := exec.CommandContext(c.t.Context(), "dig", args...).CombinedOutput()
+			got := strings.Fields(string(out))
+			slices.Sort(got)
+			if err == nil && !slices.Equal(got, want) {
+				err = fmt.Errorf("dig %v says %v, want %v", args, got, want)
+			}
+			return err
+		})
 	}
 }
 
@@ -235,9 +249,10 @@ func (c *client) inadyn(address, secret, cache string, words ...string) {
 	c.run(words, program, args...)
 }
 
-func (c *client) inadynArgs(address, secret, cache string) (program string, args []string) {
+func (c *client) inadynArgs(address, secret, cache string, change ...string) (program string, args []string) {
 	c.t.Helper()
-	file := c.file(manual(c.t, "# /etc/inadyn.conf")[0], secret, "ssl            = true", "ssl = false",
+	block := strings.NewReplacer(change...).Replace(manual(c.t, "# /etc/inadyn.conf")[0])
+	file := c.file(block, secret, "ssl            = true", "ssl = false",
 		"checkip-server = dns.example.org", `checkip-command = "/bin/echo `+address+`"`, "    checkip-path   = /myip\n", "")
 	cache = filepath.Join(c.dir, cache)
 	if err := os.MkdirAll(cache, 0o700); err != nil {
@@ -257,4 +272,16 @@ func TestInadyn(t *testing.T) {
 	c.answers(c.host, dns.TypeAAAA, "2001:db8::33")
 	c.answers(c.host, dns.TypeA, "192.0.2.33")
 	run("192.0.2.34", "wrong", "d", "badauth")
+	c.answers(c.host, dns.TypeA, "192.0.2.33")
+
+	other := "second.fedcloud.test"
+	c.create(other)
+	token, err := os.ReadFile(c.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, args := c.inadynArgs("192.0.2.35", strings.TrimSpace(string(token)), "e", "{ www.vo.example.org }", "{ www.vo.example.org, "+other+" }")
+	c.run([]string{"good 192.0.2.35", "Successful alias table update for " + c.host, "Successful alias table update for " + other}, program, args...)
+	c.answers(c.host, dns.TypeA, "192.0.2.35")
+	c.answers(other, dns.TypeA, "192.0.2.35")
 }
