@@ -13,6 +13,7 @@ package egi
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,7 +42,8 @@ type Handler struct {
 }
 
 // New makes a Handler. proxies are those whose word on a client's address is believed.
-// publicURL begins the URLs in answers; empty: they begin as the request's did.
+// publicURL begins the URLs in answers; empty: they begin with the address at which the
+// request arrived here, whatever it says itself of where it was meant to go.
 func New(service *controlapi.Service, proxies clientaddr.Proxies, publicURL string) *Handler {
 	return &Handler{service: service, proxies: proxies, public: strings.TrimSuffix(publicURL, "/")}
 }
@@ -115,13 +117,22 @@ func (h *Handler) open(r *http.Request) (*call, context.CancelFunc) {
 	})
 	base := h.public
 	if base == "" {
-		base = "http://" + r.Host
-		if r.TLS != nil {
-			base = "https://" + r.Host
-		}
+		base = arrivedAt(r)
 	}
 	query, err := url.ParseQuery(strings.ReplaceAll(r.URL.RawQuery, ";", "%3B")) // a character like others
 	return &call{ctx: ctx, service: h.service, request: r, query: query, broken: err != nil, base: base}, cancel
+}
+
+// arrivedAt is the URL of the socket that a request came to.
+func arrivedAt(r *http.Request) string {
+	scheme, at := "http://", "localhost"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		at = a.String()
+	}
+	return scheme + at
 }
 
 // refusal is why a caller is not let in.
