@@ -64,6 +64,7 @@ bench: build ## the figures of docs/benchmarks.md; root installs the servers of 
 	$(GO) test -count=1 -v -run 'TestCostPerQuery' ./plugin -args -cost
 	$(GO) test -count=1 -v -run 'TestPaceOfChanges' ./internal/store -args -pace
 	$(GO) test -count=1 -v -run 'TestPaceOfNicUpdate' ./internal/proc/control -args -pace
+	$(GO) test -count=1 -v -timeout 20m -run 'TestUpdatesBesideBIND' ./test/bench/updates -args -updates
 	$(GO) test -count=1 -v -timeout 30m -run 'TestALargeImport' ./test -args -large 1000000
 	$(GO) test -count=1 -v -timeout 30m -run 'TestAFileAtTheLimit' ./test -args -limit
 	$(GO) test -count=1 -v -run 'TestCostOfAChecker' ./internal/health -args -cost
