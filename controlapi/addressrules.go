@@ -1,9 +1,12 @@
 package controlapi
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
+
+	"github.com/miekg/dns"
 
 	"signpost/internal/model"
 )
@@ -52,6 +55,38 @@ func (r addressRules) check(field string, addrs []netip.Addr) error {
 		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(maxAddresses))
 	}
 	return nil
+}
+
+// hintsIn is the addresses that SVCB and HTTPS records hint at (RFC 9460 section 7.3).
+func hintsIn(set model.RRset) (out []netip.Addr) {
+	if set.Type != dns.TypeSVCB && set.Type != dns.TypeHTTPS {
+		return nil
+	}
+	rrs, _ := set.RRs(".")
+	for _, rr := range rrs {
+		var values []dns.SVCBKeyValue
+		switch rr := rr.(type) {
+		case *dns.SVCB:
+			values = rr.Value
+		case *dns.HTTPS:
+			values = rr.Value
+		}
+		for _, v := range values {
+			var hint []net.IP
+			switch v := v.(type) {
+			case *dns.SVCBIPv4Hint:
+				hint = v.Hint
+			case *dns.SVCBIPv6Hint:
+				hint = v.Hint
+			}
+			for _, ip := range hint {
+				if a, ok := netip.AddrFromSlice(ip); ok {
+					out = append(out, a)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // unfit is why an address is not allowed; "" when it is.

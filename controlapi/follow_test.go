@@ -170,6 +170,29 @@ func TestWhatCannotBeFollowed(t *testing.T) {
 	s.has("n17.vo.example.org", "192.0.2.77")
 }
 
+// However little of an address is the main host's, none comes of it that the zone does not allow.
+func TestFollowersComeToHaveNoAddressThatTheZoneDoesNotAllow(t *testing.T) {
+	s := home(t)
+	s.mustFollow(cam, router, "127.0.0.1/1", "")
+	s.has(cam, "255.0.0.1 2001:db8:1::7")
+	_, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: router, Addresses: []string{"9.0.2.1"}})
+	wantErr(t, err, codes.FailedPrecondition, "addresses")
+	if err == nil || !strings.Contains(err.Error(), cam+" follows it, and would have 127.0.0.1: it is a loopback") {
+		t.Error(err)
+	}
+	s.has(router, "192.0.2.1 2001:db8:1::1")
+	_, err = s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: router, Addresses: []string{"10.0.0.1"}})
+	wantErr(t, err, codes.FailedPrecondition, "addresses")
+	s.mustFollow(cam, router, "same", "")
+	_, err = s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: router, Addresses: []string{"10.0.0.1"}})
+	s.done(err)
+	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{PrivateAddresses: new(false)}) // they stay
+	_, err = s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: router, Addresses: []string{"2001:db8:4::1"}})
+	s.done(err)
+	s.has(cam, "10.0.0.1 2001:db8:1::7")
+	s.has(nas, "10.0.0.1 2001:db8:4:0:1:2:3:4")
+}
+
 // Promise 8: no one changes what is not theirs.
 func TestWhoMayLetAHostFollow(t *testing.T) {
 	s := start(t)

@@ -30,6 +30,9 @@ func (p *plan) lead(z *model.Zone, policy *model.ZonePolicy, main store.Named, c
 			return model.E(model.Precondition, "set addresses of", main.Name.Text()).In("addresses").
 				Because(old.Name.Text() + " follows it, and would have more than " + strconv.Itoa(maxAddresses)).Hint("take addresses of the other family from that one")
 		}
+		if err := p.checkLed(z, main.Name, old, addrs); err != nil {
+			return err
+		}
 		next, err := p.withAddresses(old, addrs)
 		if err != nil {
 			return err
@@ -39,6 +42,24 @@ func (p *plan) lead(z *model.Zone, policy *model.ZonePolicy, main store.Named, c
 		}
 		if _, err := p.putAddresses(z, policy, old, next); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkLed refuses addresses that one who follows would come to have and may not: the part of
+// the main host's in them may be so short that they are of another kind. Errors: Precondition.
+func (p *plan) checkLed(z *model.Zone, main model.Name, old store.Named, addrs []netip.Addr) error {
+	was := old.Data.Host.Addresses()
+	more := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return slices.Contains(was, a) })
+	rules, err := p.addressRules(z, more)
+	if err != nil {
+		return err
+	}
+	for _, a := range more {
+		if why := rules.unfit(a); why != "" {
+			return model.E(model.Precondition, "set addresses of", main.Text()).In("addresses").
+				Because(old.Name.Text() + " follows it, and would have " + a.String() + ": " + why).Hint("let that one follow otherwise, or nobody")
 		}
 	}
 	return nil

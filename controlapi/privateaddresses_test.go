@@ -40,6 +40,10 @@ func TestPrivateAddressesAreAcceptedUnlessTheZoneForbidsThem(t *testing.T) {
 		wantErr(t, err, codes.InvalidArgument, "rdata")
 		s.record("nobodys.vo.example.org", rrtype, private) // administrators' own
 	}
+	for rrtype, rdata := range map[string]string{"HTTPS": `1 . ipv4hint="192.0.2.1,10.1.2.3"`, "SVCB": `1 . ipv6hint="fd12::1"`} {
+		_, err := s.records.SetRecordSet(s.admin(), &pb.SetRecordSetRequest{Fqdn: "x.www.vo.example.org", Type: rrtype, Rdata: []string{rdata}})
+		wantErr(t, err, codes.InvalidArgument, "rdata")
+	}
 	for _, public := range []string{"9.255.255.255", "11.0.0.0", "172.15.0.1", "172.32.0.1", "192.167.0.1", "100.63.255.255", "100.128.0.0", "fe00::1", "2001:db8::1"} {
 		_, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{public}})
 		s.done(err)

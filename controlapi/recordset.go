@@ -42,7 +42,7 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 			return nil, err
 		}
 		if p.owner != "" {
-			addrs := addressesIn([]model.RRset{wanted})
+			addrs := append(addressesIn([]model.RRset{wanted}), hintsIn(wanted)...)
 			rules, err := p.addressRules(at.zone, addrs)
 			if err != nil {
 				return nil, err
