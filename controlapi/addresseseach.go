@@ -7,6 +7,7 @@ import (
 
 	"signpost/internal/access"
 	"signpost/internal/model"
+	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -52,7 +53,7 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 		for _, i := range p.mainsFirst(names) {
 			one := in[i]
 			if i > 0 { // change has confirmed the first
-				if err := c.mayOne(p, names[i]); err != nil {
+				if err := c.mayOne(p.Tx, c.action, names[i]); err != nil {
 					return nil, &HostError{i, err}
 				}
 			}
@@ -103,12 +104,12 @@ func (c *call) readOne(in *pb.SetAddressesRequest) (model.Name, []netip.Addr, er
 }
 
 // mayOne decides about one of several hosts, as authorize does about the first.
-func (c *call) mayOne(p *plan, name model.Name) error {
+func (c *call) mayOne(tx *store.Tx, a access.Action, name model.Name) error {
 	operator := c.who.Kind == access.Admin || c.who.Operator
 	if !operator && c.s.barred.host(name) {
-		return c.s.bar("host", c.action, name)
+		return c.s.bar("host", a, name)
 	}
-	err := c.may(p.Tx, c.action, access.Resource{Name: name})
+	err := c.may(tx, a, access.Resource{Name: name})
 	c.refused = err != nil && model.KindOf(err) != model.Unavailable
 	return err
 }

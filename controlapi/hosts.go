@@ -20,44 +20,6 @@ func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.H
 	return s.showHost(ctx, in, true)
 }
 
-// LookAtHost is GetHost without when the secret was last used, for the ways in that put
-// addresses together before they set them: it asks etcd once.
-func (s *Service) LookAtHost(ctx context.Context, in *pb.GetHostRequest) (*pb.Host, error) {
-	return s.showHost(ctx, in, false)
-}
-
-func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool) (out *pb.Host, err error) {
-	c, err := s.authorize(ctx, access.HostRead, hostAt(in.GetFqdn()), in)
-	if err != nil {
-		return nil, err
-	}
-	defer c.done(&err)
-	name, err := model.ParseHostName("fqdn", in.GetFqdn())
-	if err != nil {
-		return nil, err
-	}
-	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name, s.now())
-		if err != nil {
-			return err
-		}
-		policy, err := tx.Policy(z)
-		if err != nil {
-			return err
-		}
-		out = leased(hostMessage(z, h), policy, h.Host)
-		if !use {
-			return nil
-		}
-		used, err := tx.HostUses(z, []store.Named{h})
-		if err == nil {
-			out.SecretUseTime = timeMessage(used[0])
-		}
-		return err
-	})
-	return out, err
-}
-
 // UpdateHost changes what is kept of a host besides its addresses and secret.
 func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out *pb.UpdateHostResponse, err error) {
 	c, err := s.authorize(ctx, access.HostUpdate, hostAt(in.GetFqdn()), in)

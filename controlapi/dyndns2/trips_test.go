@@ -101,6 +101,14 @@ func TestAnUpdateCostsAtMostTwoRoundTrips(t *testing.T) {
 		check(t, err)
 		followers = append(followers, f)
 	}
+	_, err = w.service.UpdateZonePolicy(w.asAdmin(t.Context()), &pb.UpdateZonePolicyRequest{Name: "example.org", Register: new("everyone")})
+	check(t, err)
+	const owned = "owned.example.org"
+	asAlice := controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: "Bearer " + alice})
+	_, err = w.service.CreateHost(asAlice, &pb.CreateHostRequest{Fqdn: owned, Addresses: []string{"2001:db8::1"}})
+	check(t, err)
+	made, err := w.service.CreateToken(asAlice, &pb.CreateTokenRequest{})
+	check(t, err)
 	for before := line.calls.Load(); ; before = line.calls.Load() { // until there is a copy of the state
 		w.get(t, "/nic/update?myip=192.0.2.1", lone, loneSecret)
 		if line.calls.Load()-before == 1 {
@@ -120,6 +128,12 @@ func TestAnUpdateCostsAtMostTwoRoundTrips(t *testing.T) {
 		{"a wrong secret", "/nic/update?myip=192.0.2.1", lone, access.NewHostSecret(), "badauth", 5, 1},
 		{"a change that twenty follow", "/nic/update?myip=198.51.100.%d", led, ledSecret, "good 198.51.100.%d", 30, 1},
 		{"no change that twenty would follow", "/nic/update?myipv6=2001:db8::1", led, ledSecret, "nochg 2001:db8::1", 30, 1},
+		{"with an admin token", "/nic/update?hostname=" + lone + "&myip=198.51.102.%d", "", w.admin, "good 198.51.102.%d", 30, 2},
+		{"with an API token", "/nic/update?hostname=" + owned + "&myip=198.51.102.%d", "", made.GetSecret(), "good 198.51.102.%d", 30, 2},
+		{"with an API token, no change", "/nic/update?hostname=" + owned + "&myipv6=2001:db8::1", "", made.GetSecret(), "nochg 2001:db8::1", 30, 2},
+		{"with a person's token", "/nic/update?hostname=" + owned + "&myip=198.51.103.%d", "", alice, "good 198.51.103.%d", 30, 2},
+		{"a list", "/nic/update?hostname=" + owned + "," + other + "&myip=198.51.104.%d", "", w.admin, "good 198.51.104.%[1]d\ngood 198.51.104.%[1]d", 30, 2},
+		{"a list, and a prefix", "/nic/update?hostname=" + owned + "," + led + "&myip=2001:db8:%d::/64", "", w.admin, "good 2001:db8:%[1]d::1\ngood 2001:db8:%[1]d::1", 30, 2},
 		{"a prefix that twenty follow", "/nic/update?myip=2001:db8:%d::/64", led, ledSecret, "good 2001:db8:%d::", 30, 2},
 	} {
 		began, calls := time.Now(), int64(0)

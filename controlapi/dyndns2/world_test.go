@@ -126,7 +126,9 @@ func (w *world) get(t *testing.T, path, user, password string) (*http.Response, 
 		t.Error(err)
 		return &http.Response{}, ""
 	}
-	req.SetBasicAuth(user, password)
+	if req.SetBasicAuth(user, password); user == "" {
+		req.Header.Set("Authorization", "Bearer "+password)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Error(err)
