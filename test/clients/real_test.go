@@ -21,6 +21,7 @@ import (
 	"signpost/internal/proc/control"
 	"signpost/internal/proc/dev"
 	"signpost/internal/store/localetcd"
+	"signpost/test/bench/peer"
 	"signpost/test/proctest"
 )
 
@@ -37,30 +38,19 @@ type client struct {
 	runs  int
 }
 
-func newClient(t *testing.T, program string, packages ...string) *client {
+func newClient(t *testing.T, program, packages string) *client {
 	t.Helper()
-	if !*interop {
-		t.Skip("it installs packages: make interop")
-	}
-	for program, packages := range map[string][]string{program: packages, "dig": {"bind9-dnsutils"}} {
-		if why := install(program, packages...); why != "" {
-			t.Skip(why)
-		}
-	}
+	need(t, program, packages)
+	need(t, "dig", "bind9-dnsutils")
 	d, _, _ := start(t)
 	return &client{t: t, dev: d, url: d.Addresses.HTTP, token: d.Addresses.AdminTokenFile, host: "router.fedcloud.test", dir: t.TempDir()}
 }
 
 // withoutEtcd is a client of a service that has just lost its etcd, and gives a way to
 // bring that back.
-func withoutEtcd(t *testing.T, program string, packages ...string) (c *client, secret string, back func()) {
+func withoutEtcd(t *testing.T, program, packages string) (c *client, secret string, back func()) {
 	t.Helper()
-	if !*interop {
-		t.Skip("it installs packages: make interop")
-	}
-	if why := install(program, packages...); why != "" {
-		t.Skip(why)
-	}
+	need(t, program, packages)
 	etcd, dir := localetcd.New(t), t.TempDir()
 	token := filepath.Join(dir, "admin.token")
 	s, err := control.Start(t.Context(), control.Config{
@@ -91,24 +81,19 @@ func withoutEtcd(t *testing.T, program string, packages ...string) (c *client, s
 	}
 }
 
-// install says why a program cannot be run here, "" when it can.
-func install(program string, packages ...string) string {
-	if _, err := exec.LookPath(program); err == nil {
-		return ""
+// need installs what is missing; where that cannot be, the test is skipped and says why.
+func need(t *testing.T, program, packages string) {
+	t.Helper()
+	if !*interop {
+		t.Skip("it installs packages: make interop")
 	}
-	line := append([]string{"install", "-y", "--no-install-recommends"}, packages...)
-	if os.Geteuid() != 0 {
-		return "there is no " + program + ", and only root can install it: apt-get " + strings.Join(line, " ")
+	why := (&peer.Site{Install: true}).Need(packages, func() bool {
+		_, err := exec.LookPath(program)
+		return err == nil
+	})
+	if why != "" {
+		t.Skip(program, ": ", why)
 	}
-	cmd := exec.Command("apt-get", line...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1") // its service must not start
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "apt-get " + strings.Join(line, " ") + ": " + err.Error() + "\n" + string(out)
-	}
-	if _, err := exec.LookPath(program); err != nil {
-		return "it is installed and not found: " + err.Error()
-	}
-	return ""
 }
 
 func (c *client) create(fqdn string) (secret string) {
@@ -180,7 +165,7 @@ func ddclientHas(address string) []string {
 
 // Our side cannot commit: nothing is taken for done, and tried again it is.
 func TestDdclientTriesAgain(t *testing.T) {
-	c, secret, back := withoutEtcd(t, "ddclient", "ddclient", "libio-socket-ssl-perl")
+	c, secret, back := withoutEtcd(t, "ddclient", "ddclient libio-socket-ssl-perl")
 	block := manual(t, "# /etc/ddclient.conf")[0]
 	soon := append(ddclientHas("192.0.2.41"), "protocol=", "min-error-interval=0\nprotocol=") // by default it waits for five minutes
 	c.ddclient(c.file(block, secret, soon...), "a", "503 Service Unavailable")
@@ -216,7 +201,7 @@ func TestInadynTriesAgain(t *testing.T) {
 }
 
 func TestDdclient(t *testing.T) {
-	c := newClient(t, "ddclient", "ddclient", "libio-socket-ssl-perl")
+	c := newClient(t, "ddclient", "ddclient libio-socket-ssl-perl")
 	secret := c.create(c.host)
 	block := manual(t, "# /etc/ddclient.conf")[0]
 	run, given := c.ddclient, ddclientHas

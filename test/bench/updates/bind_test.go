@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/test/bench/peer"
 	"signpost/test/proctest"
 )
 
@@ -34,15 +35,12 @@ zone "bench.test" { type primary; file "{dir}/zone"; allow-update { key bench; }
 
 func startBIND(t *testing.T) *bind {
 	t.Helper()
-	for _, program := range []string{"named", "nsupdate"} {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
-		}
-		cmd := exec.Command("apt-get", "install", "-y", "--no-install-recommends", "bind9", "bind9-dnsutils")
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1") // its service must not start
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Skipf("there is no %s, and it cannot be installed: %v\n%s", program, err, out)
-		}
+	if why := (&peer.Site{Install: true}).Need("bind9 bind9-dnsutils", func() bool {
+		_, server := exec.LookPath("named")
+		_, client := exec.LookPath("nsupdate")
+		return server == nil && client == nil
+	}); why != "" {
+		t.Skip(why)
 	}
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
