@@ -19,9 +19,6 @@ func (p *plan) lead(z *model.Zone, policy *model.ZonePolicy, main store.Named, c
 		return err
 	}
 	for _, old := range all {
-		if now, ok := p.later[old.Name]; ok {
-			old = now
-		}
 		if old.Host.Follows == nil || old.Host.Follows.Main != main.Name {
 			continue
 		}
