@@ -187,6 +187,8 @@ var contract = []row{
 	{says: "api: certificate, without credentials", path: "/api/hosts/mine.example.org/certificate", status: 403, want: `{"detail":"Authentication credentials were not provided."}`},
 	{says: "api: certificate: not available", path: "/api/hosts/mine.example.org/certificate", auth: "alice", status: 404, want: `{"detail":"Certificate not available"}`},
 	{says: "api: certificate of another's host", path: "/api/hosts/bobs.example.org/certificate", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: certificate of another's host, for an administrator of the domain", path: "/api/hosts/bobs.example.org/certificate", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: certificate of another's host, ordered by an administrator of the domain", method: "POST", path: "/api/hosts/bobs.example.org/certificate", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
 	{says: "api: certificate: no request", method: "POST", path: "/api/hosts/mine.example.org/certificate", auth: "alice", status: 400, want: `{"csr":["This field is required."]}`}, // all others are in test/cert
 	{says: "api: ipv4 of another's host, for an administrator of the domain", path: "/api/hosts/bobs.example.org/ipv4", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
 	{says: "api: hosts", path: "/api/hosts", auth: "bob", want: `{"count":2,"next":null,"previous":null,"results":[` + apiHost("bobs", true) + `,` + apiHost("edited", false) + `]}`},
