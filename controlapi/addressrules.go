@@ -1,12 +1,9 @@
 package controlapi
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
-
-	"github.com/miekg/dns"
 
 	"signpost/internal/model"
 )
@@ -24,7 +21,7 @@ type addressRules struct{ local, private bool }
 // looked at is not compared at the commit either.
 func (p *plan) addressRules(z *model.Zone, addrs []netip.Addr) (addressRules, error) {
 	r := addressRules{local: z.LocalAddresses, private: true}
-	if !slices.ContainsFunc(addrs, model.IsPrivate) {
+	if !slices.ContainsFunc(addrs, leadsToPrivate) {
 		return r, nil
 	}
 	policy, err := p.Policy(z)
@@ -57,40 +54,20 @@ func (r addressRules) check(field string, addrs []netip.Addr) error {
 	return nil
 }
 
-// hintsIn is the addresses that SVCB and HTTPS records hint at (RFC 9460 section 7.3).
-func hintsIn(set model.RRset) (out []netip.Addr) {
-	if set.Type != dns.TypeSVCB && set.Type != dns.TypeHTTPS {
-		return nil
-	}
-	rrs, _ := set.RRs(".")
-	for _, rr := range rrs {
-		var values []dns.SVCBKeyValue
-		switch rr := rr.(type) {
-		case *dns.SVCB:
-			values = rr.Value
-		case *dns.HTTPS:
-			values = rr.Value
-		}
-		for _, v := range values {
-			var hint []net.IP
-			switch v := v.(type) {
-			case *dns.SVCBIPv4Hint:
-				hint = v.Hint
-			case *dns.SVCBIPv6Hint:
-				hint = v.Hint
-			}
-			for _, ip := range hint {
-				if a, ok := netip.AddrFromSlice(ip); ok {
-					out = append(out, a)
-				}
-			}
-		}
-	}
-	return out
+func leadsToPrivate(a netip.Addr) bool {
+	within, ok := translated(a)
+	return model.IsPrivate(a) || ok && model.IsPrivate(within)
 }
 
-// unfit is why an address is not allowed; "" when it is.
+// unfit is why an address is not allowed; "" when it is. An IPv6 address that is translated
+// to an IPv4 one, or was meant to be, is as that.
 func (r addressRules) unfit(a netip.Addr) string {
+	if within, ok := translated(a); ok {
+		if why := r.unfit(within); why != "" {
+			return "it leads to " + within.String() + ": " + why
+		}
+		return ""
+	}
 	switch {
 	case a.IsUnspecified():
 		return "it is the unspecified address"

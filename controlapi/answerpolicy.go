@@ -101,6 +101,8 @@ func policyOf(in *pb.SetPolicyRequest) (model.Policy, error) {
 	switch {
 	case w.ManualFailback && w.Kind != model.PolicyFailover:
 		return bad("failback", "only with failover there is something to fall back to", "leave it out or take failover")
+	case in.MaxAnswers != nil && w.MaxAnswers == 0 && w.Kind == model.PolicyWeighted:
+		return bad("max_answers", "it is 0, and with weighted that many are answered", "give 1 or more, or leave it out for 1")
 	case w.MaxAnswers != 0 && w.Kind != model.PolicyWeighted:
 		return bad("max_answers", "only with weighted some of the endpoints are drawn", "leave it out or take weighted")
 	}

@@ -28,13 +28,17 @@ type call struct {
 	resource   access.Resource
 	in         proto.Message
 	started    time.Time
-	refused    bool   // access.Decide said no, or there were too many changes
-	wrong      bool   // what was shown is nobody's credential
-	paced      bool   // the change was counted
-	marker     string // whose end ends the timed word that is said
-	former     string // of the word in whose place it is
-	confirmed  bool   // the caller's credential held in a state of after the call came
-	again      bool   // it would be refused, and was made before
+	refused    bool           // access.Decide said no, or there were too many changes
+	wrong      bool           // what was shown is nobody's credential
+	counted    bool           // the call was
+	paced      bool           // the change was
+	taken      map[string]int // changes that were counted, by for whom
+	keeps      *bool          // whether what is deleted is kept for the caller, who owns it; nil: that is not counted yet
+	marker     string         // whose end ends the timed word that is said
+	former     string         // of the word in whose place it is
+	confirmed  bool           // the caller's credential held in a state of after the call came
+	again      bool           // it would be refused, and was made before
+	guarded    *guarded       // what a try has found out of all hosts
 }
 
 // authorize is the first statement of every method: it finds out who is asking,
@@ -72,9 +76,11 @@ func (c *call) admit() error {
 			return err
 		}
 	}
-	by := ""
+	by, tooMany := "", error(nil)
 	if c.credential == (credential{}) {
-		err = c.decideOn(nil) // nobody's rights rest on nothing
+		if err = c.decideOn(nil); err == nil { // nobody's rights rest on nothing
+			err = c.paceCall()
+		}
 	} else {
 		// What is done afterwards looks it all up again, on the state it acts on.
 		wrong := false
@@ -90,6 +96,9 @@ func (c *call) admit() error {
 			wrong = err != nil
 			if err == nil {
 				if by = c.barredBy(); by == "" {
+					tooMany = c.paceCall()
+				}
+				if by == "" && tooMany == nil {
 					err = c.unlessMade(tx, c.decideOn(tx))
 				}
 			}
@@ -100,12 +109,12 @@ func (c *call) admit() error {
 	if err == nil && by != "" {
 		err = c.bar(by)
 	}
+	if err == nil {
+		err = tooMany
+	}
 	// Who may not know of a thing is told that first, and who may only then.
 	if (err == nil || errors.Is(err, model.ErrBlocked)) && c.s.barred.agent(c.caller.UserAgent) {
 		return c.bar("agent")
-	}
-	if err == nil {
-		err = c.paceRead()
 	}
 	if err != nil {
 		return err

@@ -30,13 +30,20 @@ type plan struct {
 	each   []*model.Zone              // when it is about several hosts: where each of those is that change
 	later  map[model.Name]store.Named // hosts as they are once addresses were set in this change
 	audits []model.AuditRecord
-	ready  bool // it was decided on, and is to be committed
+	taken  map[string]int // changes that count, by for whom
+	kept   int            // octets of the reply, when it is kept
+	ready  bool           // it was decided on, and is to be committed
 }
 
 // record says what is changed: once for each change that is really one, which is
 // also what makes the call answer "changed".
 func (p *plan) record(zone, name model.Name, detail, before, after string) {
-	p.write(model.AuditRecord{Action: string(p.call.action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.owner})
+	p.recordAs(p.call.action, zone, name, detail, before, after)
+}
+
+// recordAs is record of a change that has a name of its own.
+func (p *plan) recordAs(action access.Action, zone, name model.Name, detail, before, after string) {
+	p.write(model.AuditRecord{Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.owner})
 }
 
 // recordOf is record for a host that is changed along with the one that the call is about,
@@ -86,6 +93,9 @@ func change[R response](c *call, decide func(*plan) (R, error)) (R, error) {
 		var err error
 		if out, err = decide(last); err != nil {
 			return err
+		}
+		if id != nil {
+			last.kept = proto.Size(out)
 		}
 		if err := c.pace(last); err != nil {
 			return err
@@ -138,7 +148,7 @@ func (c *call) requestCall() (*store.Call, error) {
 // nothing is told.
 func (c *call) unlessMade(tx *store.Tx, refusal error) error {
 	c.again = false
-	endsRights := c.action == access.HostDelete || c.action == access.ZoneOpen
+	endsRights := c.action == access.HostDelete || c.action == access.HostLeave || c.action == access.ZoneOpen
 	kind := model.KindOf(refusal)
 	if refusal == nil || !endsRights || c.caller.RequestID == "" || kind != model.NotFound && kind != model.Denied || !c.who.MayComeFrom() {
 		return refusal

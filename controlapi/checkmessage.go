@@ -51,6 +51,13 @@ func checkOf(in *pb.SetCheckRequest) (*model.Check, error) {
 			return nil, model.E(model.Invalid, "set check of", in.GetFqdn()).In(f.field).Because("it is no span of time").Hint("leave it out for the default")
 		}
 	}
+	switch {
+	case in.Port != nil && in.GetPort() == 0 && kind != model.CheckHeartbeat:
+		return nil, model.E(model.Invalid, "set check of", in.GetFqdn()).In("port").Because("0 is no port").Hint("leave it out for the default of http, https and dns")
+	case in.GetTimeout() != nil && kind == model.CheckHeartbeat:
+		return nil, model.E(model.Invalid, "set check of", in.GetFqdn()).In("timeout").Because("a heartbeat check makes no attempts").
+			Hint("leave it out: fall times interval is how long signs of life may stay away")
+	}
 	return w, w.Check()
 }
 
@@ -62,6 +69,9 @@ func checkMessage(h store.Named, check *model.Check) *pb.Check {
 		Tls: c.TLS, AnyCertificate: c.AnyCertificate, ServerName: c.ServerName, Service: c.Service, Rcode: uint32(c.Rcode),
 		Interval: durationpb.New(c.Interval), Timeout: durationpb.New(c.Timeout), Fall: uint32(c.Fall), Rise: uint32(c.Rise), From: c.Sites,
 		Etag: etag(h.Data.ModRevision, check.ModRevision),
+	}
+	if c.Kind == model.CheckHeartbeat {
+		m.Timeout = nil
 	}
 	if c.Query != "" {
 		m.Query = c.Query.Text()
@@ -122,7 +132,9 @@ func describeCheck(check *model.Check) string {
 		add("rcode", dns.RcodeToString[c.Rcode])
 	}
 	add("every", intervalText(c.Interval))
-	add("timeout", c.Timeout.String())
+	if c.Kind != model.CheckHeartbeat {
+		add("timeout", c.Timeout.String())
+	}
 	text += ", fall " + strconv.Itoa(c.Fall) + ", rise " + strconv.Itoa(c.Rise)
 	add("from", strings.Join(c.Sites, " "))
 	return text

@@ -55,6 +55,7 @@ var refused = map[string]struct {
 	"ShareHost":    {&pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"egi/carol"}}, un, gone, denied, denied, gone, denied, ok, ok},
 	"TransferHost": {&pb.TransferHostRequest{Fqdn: "mine.vo.example.org", To: "egi/carol"}, un, gone, denied, denied, gone, denied, ok, ok},
 	"AcceptHost":   {&pb.AcceptHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, ok, denied},
+	"LeaveHost":    {&pb.LeaveHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, ok, denied, denied},
 
 	"BlockHost":   {&pb.BlockHostRequest{Fqdn: "mine.vo.example.org", Reason: "phishing"}, un, gone, denied, denied, gone, denied, denied, ok},
 	"UnblockHost": {&pb.UnblockHostRequest{Fqdn: "mine.vo.example.org"}, un, gone, denied, denied, gone, denied, denied, ok},
@@ -93,6 +94,7 @@ var refused = map[string]struct {
 	"GetFreeze":     {&pb.GetFreezeRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 	"SetFreeze":     {&pb.SetFreezeRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 
+	"GetPrincipal":      {&pb.GetPrincipalRequest{Name: "egi/alice"}, un, denied, denied, denied, denied, denied, ok, denied},
 	"DisablePrincipal":  {&pb.DisablePrincipalRequest{Name: "egi/nobody"}, un, denied, denied, denied, denied, denied, denied, denied},
 	"EnablePrincipal":   {&pb.EnablePrincipalRequest{Name: "egi/nobody"}, un, denied, denied, denied, denied, denied, denied, denied},
 	"TransferPrincipal": {&pb.TransferPrincipalRequest{Name: "egi/alice", To: "egi/carol"}, un, denied, denied, denied, denied, denied, denied, denied},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
@@ -287,6 +288,20 @@ func TestAHeartbeatIsKeptWhenTheCheckWantsIt(t *testing.T) {
 	if got := s.beats(); got != 1 {
 		t.Errorf("%d signs of life", got)
 	}
+	// Who sends them all the time has no more of them written than are of use.
+	before := s.revision()
+	for range 20 {
+		beat()
+	}
+	secrets := int64(20) // each beat of this test makes one
+	if wrote := s.revision() - before - secrets; wrote != 3 {
+		t.Errorf("20 signs of life in no time were written %d times, want 3", wrote)
+	}
+	s.clock.add(7 * time.Second)
+	before = s.revision()
+	if beat(); s.revision() != before+2 {
+		t.Error("one of a later interval is not written")
+	}
 	_, err := s.points.SendHeartbeat(s.admin(), &pb.SendHeartbeatRequest{Fqdn: app, Id: "x"})
 	wantErr(t, err, codes.NotFound, "id")
 }
@@ -304,7 +319,7 @@ func TestAStreamTellsOfEndpoints(t *testing.T) {
 		{"endpoint.word drain -> up", func() error { return s.say("c", "up") }},
 		{"host.word  -> down", func() error { return s.sayOfHost("down", true) }},
 		{"policy.set all, min healthy 1, suspect ttl 5 -> weighted, min healthy 1, max answers 1, suspect ttl 5", func() error { s.setPolicy(&pb.SetPolicyRequest{Kind: "weighted"}); return nil }},
-		{"check.set  -> tcp, port 22, every 5s, timeout 2s, fall 3, rise 3", func() error { s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22}); return nil }},
+		{"check.set  -> tcp, port 22, every 5s, timeout 2s, fall 3, rise 3", func() error { s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))}); return nil }},
 		{"endpoint.remove addresses 192.0.2.3, site c, priority 0, weight 1 -> ", func() error {
 			_, err := s.points.RemoveEndpoint(s.admin(), &pb.RemoveEndpointRequest{Fqdn: app, Id: "c", ConfirmLast: true})
 			return err

@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"signpost/internal/access"
@@ -138,8 +139,16 @@ func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest
 	}
 	d := check.WithDefaults()
 	out.Interval = durationMessage(d.Interval)
+	key := fmt.Sprintf("beat %s %s %s %d", z.Name, name, e.ID, e.Generation)
+	if s.paces.TakeOf(key, mostBeats, d.Interval, s.now()) > 0 {
+		return out, nil
+	}
 	return out, s.store.Beat(ctx, z.Name, name, e.ID, e.Generation, beatKept(d))
 }
+
+// mostBeats is how many signs of life of an endpoint are written within the interval of its
+// check; of more, one that is hardly older is there already.
+const mostBeats = 4
 
 // beatKept is how long a sign of life is there when no other comes: longer than it takes
 // until it is missed, so that it is its age that is judged.

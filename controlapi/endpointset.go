@@ -54,6 +54,13 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 			}
 			e.Addresses = model.NormalizeAddresses(addrs)
 		}
+		if was != nil && was.Site != e.Site { // what is said of its site may take it away
+			h := *old.Data.Host
+			h.Endpoints = h.WithEndpoint(e)
+			if err := p.guardHost(z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
+				return nil, err
+			}
+		}
 		next, err := p.putEndpoint(z, old, was, e)
 		if err != nil {
 			return nil, err

@@ -111,6 +111,7 @@ const mostBelow = 100
 //	is kept for another, or one above it is         yes
 //	has records                                     yes
 //	is below another's host                         yes
+//	is above one that is kept for another           yes
 //	has a name below it that belongs to no host     yes
 //	of the caller's
 //	anything else                                   no
@@ -158,6 +159,23 @@ func obstacle(tx *store.Tx, who access.Principal, z *model.Zone, policy *model.Z
 	if len(below) > mostBelow {
 		return is(model.ErrNotFree, "there are too many names below it")
 	}
+	kept, err := tx.KeptBelow(z, current(policy.Formers, now), name, mostBelow+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(kept) > mostBelow {
+		return is(model.ErrNotFree, "too many names below it are kept for others")
+	}
+	for _, n := range below {
+		if n.Data.Host != nil {
+			delete(kept, n.Name) // a host that is there has ended it
+		}
+	}
+	for at, k := range kept {
+		if k.Owner != who.Name() && now.Before(k.ExpireTime) {
+			return is(model.ErrNotFree, "the name "+at.Text()+" below it was another's and is kept until "+k.ExpireTime.UTC().Format(time.RFC3339))
+		}
+	}
 	var hosts []model.Name // of the caller's, below the name
 	for _, n := range below {
 		if n.Data.Host != nil {
@@ -175,6 +193,16 @@ func obstacle(tx *store.Tx, who access.Principal, z *model.Zone, policy *model.Z
 		}
 	}
 	return nil, nil
+}
+
+// current is those of whom names are kept still.
+func current(formers []model.Former, now time.Time) (out []model.Former) {
+	for _, f := range formers {
+		if now.Before(f.ExpireTime) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // keptFor is why a name that somebody's host had, or that is below one, is not free for

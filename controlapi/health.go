@@ -102,11 +102,17 @@ func lifeWarnings(judges []model.Checker, lives map[string]*model.CheckerLife) (
 // judging is the registered checkers that a host's check names.
 func judging(h *model.Host, all []model.Checker) (out []model.Checker) {
 	for _, k := range all {
-		if h.Checked && (len(h.CheckSites) == 0 || slices.Contains(h.CheckSites, k.Site)) {
+		if judges(h, k.Site) {
 			out = append(out, k)
 		}
 	}
 	return out
+}
+
+// judges reports whether the checker of a site, if there is one, is among those that a
+// host's check names.
+func judges(h *model.Host, site string) bool {
+	return h.Checked && (len(h.CheckSites) == 0 || slices.Contains(h.CheckSites, site))
 }
 
 // votesOn is what checkers say of an endpoint, by site: those that judge, and those whose

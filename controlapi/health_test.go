@@ -107,7 +107,7 @@ func TestPolicies(t *testing.T) {
 	if p := get(); p.Kind != "all" || p.MinHealthy != 1 || p.SuspectTtl != 5 || p.Failback != "" || p.MaxAnswers != 0 {
 		t.Errorf("%v", p)
 	}
-	if out := s.setPolicy(&pb.SetPolicyRequest{Kind: "all", MinHealthy: 1}); out.Change.Changed {
+	if out := s.setPolicy(&pb.SetPolicyRequest{Kind: "all", MinHealthy: new(uint32(1))}); out.Change.Changed {
 		t.Errorf("the same is written: %v", out)
 	}
 	before := get().Etag
@@ -117,7 +117,7 @@ func TestPolicies(t *testing.T) {
 	}
 	_, err := s.health.SetPolicy(s.admin(), &pb.SetPolicyRequest{Fqdn: app, Kind: "all", Etag: before})
 	wantErr(t, err, codes.Aborted, "etag")
-	if out := s.setPolicy(&pb.SetPolicyRequest{Kind: "weighted", MinHealthy: 3}); len(out.Warnings) != 1 || out.Policy.MaxAnswers != 1 || out.Policy.Fallback != nil {
+	if out := s.setPolicy(&pb.SetPolicyRequest{Kind: "weighted", MinHealthy: new(uint32(3))}); len(out.Warnings) != 1 || out.Policy.MaxAnswers != 1 || out.Policy.Fallback != nil {
 		t.Errorf("%v", out)
 	}
 	for _, c := range []struct {
@@ -128,12 +128,12 @@ func TestPolicies(t *testing.T) {
 		{&pb.SetPolicyRequest{}, "kind"},
 		{&pb.SetPolicyRequest{Kind: "all", Failback: "manual"}, "failback"},
 		{&pb.SetPolicyRequest{Kind: "failover", Failback: "never"}, "failback"},
-		{&pb.SetPolicyRequest{Kind: "failover", MaxAnswers: 1}, "max_answers"},
-		{&pb.SetPolicyRequest{Kind: "weighted", MaxAnswers: 17}, "max_answers"},
-		{&pb.SetPolicyRequest{Kind: "all", MinHealthy: 17}, "min_healthy"},
+		{&pb.SetPolicyRequest{Kind: "failover", MaxAnswers: new(uint32(1))}, "max_answers"},
+		{&pb.SetPolicyRequest{Kind: "weighted", MaxAnswers: new(uint32(17))}, "max_answers"},
+		{&pb.SetPolicyRequest{Kind: "all", MinHealthy: new(uint32(17))}, "min_healthy"},
 		{&pb.SetPolicyRequest{Kind: "all", Fallback: []string{"x"}}, "fallback[0]"},
 		{&pb.SetPolicyRequest{Kind: "all", Fallback: []string{"127.0.0.1"}}, "fallback[0]"},
-		{&pb.SetPolicyRequest{Kind: "all", SuspectTtl: 1}, "suspect_ttl"},
+		{&pb.SetPolicyRequest{Kind: "all", SuspectTtl: new(uint32(1))}, "suspect_ttl"},
 	} {
 		c.in.Fqdn = app
 		_, err := s.health.SetPolicy(s.admin(), c.in)
@@ -162,10 +162,10 @@ func TestChecks(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	// What is said and what it stands for are the same.
-	if out := s.setCheck(&pb.SetCheckRequest{Kind: "https", Port: 443, Path: "/healthz", Expect: "200,429", Fall: 3, From: []string{"x"}}); out.Change.Changed || out.Check.Etag != got.Etag {
+	if out := s.setCheck(&pb.SetCheckRequest{Kind: "https", Port: new(uint32(443)), Path: "/healthz", Expect: "200,429", Fall: new(uint32(3)), From: []string{"x"}}); out.Change.Changed || out.Check.Etag != got.Etag {
 		t.Errorf("%v", out)
 	}
-	out = s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22, Etag: got.Etag})
+	out = s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22)), Etag: got.Etag})
 	if now := s.endpoint(app, "a").Generation; !out.Change.Changed || now == generation {
 		t.Errorf("%v", out)
 	}
@@ -182,12 +182,12 @@ func TestChecks(t *testing.T) {
 	}{
 		{&pb.SetCheckRequest{Kind: "icmp"}, "kind"},
 		{&pb.SetCheckRequest{Kind: "tcp"}, "port"},
-		{&pb.SetCheckRequest{Kind: "tcp", Port: 65536}, "port"},
-		{&pb.SetCheckRequest{Kind: "tcp", Port: 1, Path: "/"}, "path"},
+		{&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(65536))}, "port"},
+		{&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(1)), Path: "/"}, "path"},
 		{&pb.SetCheckRequest{Kind: "http", Expect: "ok"}, "expect"},
 		{&pb.SetCheckRequest{Kind: "http", Timeout: durationpb.New(time.Minute)}, "timeout"},
 		{&pb.SetCheckRequest{Kind: "http", Interval: durationpb.New(-1)}, "interval"},
-		{&pb.SetCheckRequest{Kind: "http", Fall: 11}, "fall"},
+		{&pb.SetCheckRequest{Kind: "http", Fall: new(uint32(11))}, "fall"},
 		{&pb.SetCheckRequest{Kind: "http", From: []string{"Prague 1"}}, "from"},
 		{&pb.SetCheckRequest{Kind: "dns", QueryType: "NONSENSE"}, "query_type"},
 		{&pb.SetCheckRequest{Kind: "dns", Query: "a..b"}, "query"},
@@ -202,7 +202,7 @@ func TestChecks(t *testing.T) {
 func TestShortIntervalsAreForTheZonesAdministrators(t *testing.T) {
 	s := two(t)
 	fast := func(d time.Duration) *pb.SetCheckRequest {
-		return &pb.SetCheckRequest{Fqdn: app, Kind: "tcp", Port: 22, Interval: durationpb.New(d)}
+		return &pb.SetCheckRequest{Fqdn: app, Kind: "tcp", Port: new(uint32(22)), Interval: durationpb.New(d)}
 	}
 	_, err := s.health.SetCheck(person("egi/alice"), fast(4*time.Second))
 	wantErr(t, err, codes.PermissionDenied, "interval")
@@ -210,7 +210,7 @@ func TestShortIntervalsAreForTheZonesAdministrators(t *testing.T) {
 	s.done(err)
 	// What they have set, the owner keeps when another thing is changed.
 	in := fast(2 * time.Second)
-	in.Fall = 5
+	in.Fall = new(uint32(5))
 	_, err = s.health.SetCheck(person("egi/alice"), in)
 	s.done(err)
 	_, err = s.health.SetCheck(person("egi/alice"), fast(time.Second))
@@ -443,14 +443,13 @@ func TestManualFailBack(t *testing.T) {
 // stepUntil has automation look until the mark of passing over is or is not on an endpoint.
 func (s *server) stepUntil(auto *automation.Automation, id string, over bool) {
 	s.t.Helper()
-	for range 200 {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) { // until the copy has seen it
 		s.done(auto.Step(s.t.Context()))
 		for _, e := range s.healthOf(app).Endpoints {
 			if e.Endpoint.Id == id && (e.OverTime != nil) == over {
 				return
 			}
 		}
-		time.Sleep(5 * time.Millisecond) // the copy has not seen it yet
 	}
 	s.t.Fatalf("%s passed over: not %v", id, over)
 }

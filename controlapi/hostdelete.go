@@ -3,6 +3,7 @@ package controlapi
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -63,6 +64,11 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 	if err := p.unrelate(z, h, new(*h.Host), keepNone); err != nil {
 		return nil, err
 	}
+	if h.Host.Blocked != nil && len(rest.RRsets) == 0 {
+		if err := p.checkNoWildcard(z, h.Name); err != nil {
+			return nil, err
+		}
+	}
 	p.zone = z
 	p.PutName(z, h.Name, rest)
 	p.PutHost(z, h.Name, h.Host, nil)
@@ -77,6 +83,35 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 	return out, nil
 }
 
+// checkNoWildcard refuses to take a blocked name away that a wildcard would then answer for
+// (RFC 4592 section 2.2.1). Names that are there only because of others below them are not
+// looked for. Errors: Precondition.
+func (p *plan) checkNoWildcard(z *model.Zone, blocked model.Name) error {
+	refuse := func(who string) error {
+		return model.E(model.Precondition, "delete host", blocked.Text()).In("fqdn").
+			Because("it is blocked, and without it " + who + " would answer for its name").
+			Hint("leave it blocked, so that the name stays silent, or unblock it first")
+	}
+	for at, ok := blocked.Parent(); ok && at.In(z.Name); at, ok = at.Parent() {
+		star, err := at.Child("*")
+		if err != nil {
+			return err // it is no longer than the blocked name, so this is a mistake of ours
+		}
+		d, err := p.Datas(z, at, star)
+		switch {
+		case err != nil:
+			return err
+		case d[0] != nil && d[0].Host != nil && d[0].Host.Wildcard && !d[0].Withdrawn:
+			return refuse("the wildcard host " + at.Text())
+		case d[1] != nil && !d[1].Withdrawn:
+			return refuse(star.Text())
+		case d[0] != nil:
+			return nil // the closest encloser
+		}
+	}
+	return nil
+}
+
 // keep keeps the name of a host that is being deleted for its owner, as the zone says;
 // that of a blocked one is kept for nobody.
 func (p *plan) keep(z *model.Zone, h store.Named) error {
@@ -85,7 +120,7 @@ func (p *plan) keep(z *model.Zone, h store.Named) error {
 		return err
 	}
 	until := policy.KeptUntil(p.call.s.now())
-	if until.IsZero() {
+	if until.IsZero() || !p.mayKeep(z, policy, h, until) {
 		return p.release(z, h.Name)
 	}
 	if _, err := p.KeptNames(z, h.Name); err != nil {
@@ -93,6 +128,22 @@ func (p *plan) keep(z *model.Zone, h store.Named) error {
 	}
 	p.PutKeptName(z, h.Name, h.Host.Kept(until))
 	return nil
+}
+
+// mayKeep counts a name that is kept because its owner deletes their host, once for each
+// call: within the time that names are kept, no more are kept so than one may have hosts. Or a
+// name could be had for nothing, by registering and deleting it, and then another one.
+func (p *plan) mayKeep(z *model.Zone, policy *model.ZonePolicy, h store.Named, until time.Time) bool {
+	c := p.call
+	if c.who.Kind != access.User || c.who.Operator || c.who.Name() != h.Host.Owner || c.automation != "" {
+		return true
+	}
+	if c.keeps == nil {
+		now := c.s.now()
+		most := int(policy.WithDefaults().MaxHosts)
+		c.keeps = new(c.s.paces.TakeOf("kept "+c.who.Name()+" "+z.Name.String(), most, max(until.Sub(now), time.Second), now) == 0)
+	}
+	return *c.keeps
 }
 
 // release keeps a name no longer.

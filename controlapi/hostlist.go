@@ -88,6 +88,9 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 				}
 				m := leased(hostMessage(f.zone, h), policy, h.Host)
 				m.SecretUseTime = timeMessage(used[i])
+				if c.who.Narrowed(access.EndpointRead, access.Resource{Name: h.Name, Zone: f.zone.Name, Host: h.Name}) == nil {
+					m.EndpointAddresses = endpointAddresses(h.Data.Host) // what is listed they own, edit or administer
+				}
 				out.Hosts = append(out.Hosts, m)
 			}
 		}

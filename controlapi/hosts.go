@@ -3,6 +3,7 @@ package controlapi
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 			if err := p.checkWildcard(z, name); err != nil {
 				return nil, err
 			}
-			if err := p.checkAlone(z, old); err != nil {
+			if err := p.checkAlone(z, name, old.Host.Owner, "wildcard"); err != nil {
 				return nil, err
 			}
 		}
@@ -104,16 +105,16 @@ func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
 	return nil
 }
 
-// checkAlone refuses to all but the zone's administrators to make a host a wildcard above
-// a host that another owns: it would answer for that one's name when it is gone.
-func (p *plan) checkAlone(z *model.Zone, h store.Named) error {
+// checkAlone refuses to all but the zone's administrators to make a wildcard above a host
+// that another owns than owner: it would answer for that one's name when it is gone.
+func (p *plan) checkAlone(z *model.Zone, name model.Name, owner, field string) error {
 	if p.call.may(p.Tx, access.ZoneUpdate, access.Resource{Name: z.Name}) == nil {
 		return nil
 	}
 	denied := func(why string) error {
-		return model.E(model.Denied, "make wildcard", h.Name.Text()).In("wildcard").Because(why).Hint("ask an administrator of the zone")
+		return model.E(model.Denied, "make wildcard", name.Text()).In(field).Because(why).Hint("ask an administrator of the zone")
 	}
-	below, err := p.Below(z, h.Name, mostLooked+1)
+	below, err := p.Below(z, name, mostLooked+1)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (p *plan) checkAlone(z *model.Zone, h store.Named) error {
 		if err != nil {
 			return err
 		}
-		if path[0].Host == nil || path[0].Host.Owner != h.Host.Owner {
+		if path[0].Host == nil || path[0].Host.Owner != owner {
 			return denied("there is a host below it that is not its owner's")
 		}
 	}
@@ -197,6 +198,18 @@ func hostMessage(z *model.Zone, n store.Named) *pb.Host {
 		m.Addresses = append(m.Addresses, a.String())
 	}
 	return m
+}
+
+// endpointAddresses is the addresses of a host's endpoints but main, each once.
+func endpointAddresses(h *model.Host) (out []string) {
+	for i := range h.Endpoints {
+		for _, a := range h.Endpoints[i].Addresses {
+			if text := a.String(); h.Endpoints[i].ID != model.MainEndpoint && !slices.Contains(out, text) {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
 }
 
 func timeMessage(t time.Time) *timestamppb.Timestamp {

@@ -80,7 +80,21 @@ func TestAPageOfAnotherSiteChangesNothing(t *testing.T) {
 			t.Errorf("%s: %d %s", site, code, body)
 		}
 	}
-	if code, _ := s.call("GET", "/v1/issuers", "", "", "Sec-Fetch-Site", "cross-site"); code != 200 {
+	// Where a browser says no more than the page's origin.
+	own := strings.TrimPrefix(s.url, "http://")
+	for origin, want := range map[string]int{
+		"https://evil.example": 403, "null": 403, "https://evil.example/" + own: 403, "http://" + own + ".evil.example": 403, "%": 403,
+		"http://" + own: 200, "https://" + own: 200, "": 200,
+	} {
+		headers := []string{"Origin", origin}
+		if origin == "" {
+			headers = nil
+		}
+		if code, body := s.call(ask[1].method, ask[1].path, basic, ask[1].body, headers...); code != want {
+			t.Errorf("from %q: %d %s", origin, code, body)
+		}
+	}
+	if code, _ := s.call("GET", "/v1/issuers", "", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"); code != 200 {
 		t.Errorf("without a credential: %d", code)
 	}
 }

@@ -3,6 +3,7 @@ package controlapi
 import (
 	"cmp"
 	"crypto/sha256"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,23 +62,31 @@ func tooManyGuesses(after time.Duration) *model.Error {
 		Hint("try again in " + after.Round(time.Second).String() + " with the right one, which is taken at once").After(after)
 }
 
-// How many calls a minute that change nothing, or give a sign of life, one principal may make, at most twice as many
-// at once: of all of them, of those that ask name servers, and, from one network, of those
-// that nobody's credential is needed for.
+// How many calls a minute one principal may make, whatever comes of them, at most twice as
+// many at once: of those that look or give a sign of life, of those that ask name servers, of
+// those that are to change something, and, from one network, of those that nobody's credential
+// is needed for.
 const (
 	readsAMinute   = 3000
 	statusAMinute  = 120
+	triesAMinute   = 3000
 	nobodysAMinute = 600
 )
 
-// paceRead counts a call that changes nothing, or gives a sign of life, and refuses it
-// when there were too many.
+// paceCall counts a call, once, before it is decided on, so that those that are refused and
+// those that change nothing count, too; it refuses it when there were too many.
 // Operators have no bound. Errors: Exhausted.
-func (c *call) paceRead() error {
-	if !c.action.Looks() && c.action != access.EndpointBeat || c.who.Kind == access.Admin || c.who.Operator {
+func (c *call) paceCall() error {
+	if c.counted || c.who.Kind == access.Admin || c.who.Operator {
 		return nil
 	}
-	perMinute, who := readsAMinute, "all "+c.who.Name()
+	c.counted = true
+	perMinute, who := triesAMinute, "tries "+c.who.Name()
+	count, hint := c.s.metrics.paced, "change less often, and only what is not so already"
+	if c.action.Looks() || c.action == access.EndpointBeat {
+		perMinute, who = readsAMinute, "all "+c.who.Name()
+		count, hint = c.s.metrics.pacedReads, "ask less often, or follow changes with watch"
+	}
 	switch {
 	case c.who.Kind == access.Nobody:
 		perMinute, who = nobodysAMinute, "from "+limits.Network(c.caller.Source).String()
@@ -88,11 +97,10 @@ func (c *call) paceRead() error {
 	if wait == 0 {
 		return nil
 	}
-	c.s.metrics.pacedReads.Inc()
+	count.Inc()
 	c.refused = true
 	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
-		Because("you have asked more than " + strconv.Itoa(perMinute) + " times a minute").
-		Hint("ask less often, or follow changes with watch").After(wait)
+		Because("you have asked more than " + strconv.Itoa(perMinute) + " times a minute").Hint(hint).After(wait)
 }
 
 // pace counts a change, once for each call, and refuses it when the principal has made
@@ -133,13 +141,66 @@ func (c *call) paceIn(p *plan, z *model.Zone) error {
 		}
 		perMinute, who = int(policy.WithDefaults().MaxChanges), who+" "+z.Name.String()
 	}
-	wait := c.s.paces.Take(who, perMinute, c.s.now())
-	if wait > 0 {
-		c.s.metrics.paced.Inc()
-		c.refused = true
-		return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
-			Because("you have made more than " + strconv.Itoa(perMinute) + " changes a minute").
-			Hint("change less often; what is the same already needs no change, nor a request id").After(wait)
+	if wait := c.takeChange(p, who, perMinute); wait > 0 {
+		return c.tooManyChanges("you have", perMinute, wait)
+	}
+	if z != nil {
+		return c.paceOwner(p, z)
+	}
+	return nil
+}
+
+// keptUnit is how many octets of a reply that is kept for a request id count as one change more.
+const keptUnit = 1 << 10
+
+// takeChange counts a change for who, once however often it is decided: what is refused is
+// decided again on the state of now.
+func (c *call) takeChange(p *plan, who string, perMinute int) (wait time.Duration) {
+	if p.taken == nil {
+		p.taken = map[string]int{}
+	}
+	if p.taken[who]++; p.taken[who] <= c.taken[who] {
+		return 0
+	}
+	if wait = c.s.paces.TakeN(who, perMinute, 1+p.kept/keptUnit, c.s.now()); wait == 0 {
+		if c.taken == nil {
+			c.taken = map[string]int{}
+		}
+		c.taken[who]++
+	}
+	return wait
+}
+
+func (c *call) tooManyChanges(who string, perMinute int, wait time.Duration) error {
+	c.s.metrics.paced.Inc()
+	c.refused = true
+	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
+		Because(who + " made more than " + strconv.Itoa(perMinute) + " changes a minute").
+		Hint("change less often; what is the same already needs no change, nor a request id").After(wait)
+}
+
+// ownersShare is how many times the changes of one principal those make in all that machines
+// make to one owner's hosts.
+const ownersShare = 10
+
+// paceOwner counts a change that a machine makes to its host for the host's owner: who has
+// many hosts has as many principals. Hosts of admin tokens, and of operators who are named,
+// have no bound. Errors: Exhausted.
+func (c *call) paceOwner(p *plan, z *model.Zone) error {
+	if c.who.Kind != access.HostSecret && c.who.Kind != access.EndpointSecret || slices.Contains(c.s.operators, model.PrincipalName(p.owner)) {
+		return nil
+	}
+	if _, err := model.ParsePrincipalName("owner", p.owner); err != nil {
+		return nil // no person's, or the call is about no host
+	}
+	policy, err := p.Glance(z)
+	if err != nil {
+		return err
+	}
+	d := policy.WithDefaults()
+	perMinute := max(ownersShare*int(d.MaxChanges), int(d.MaxHosts))
+	if wait := c.takeChange(p, "hosts of "+p.owner+" "+z.Name.String(), perMinute); wait > 0 {
+		return c.tooManyChanges("all hosts of its owner have", perMinute, wait)
 	}
 	return nil
 }

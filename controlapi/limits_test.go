@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -265,5 +266,115 @@ func TestAPaceOfReads(t *testing.T) {
 	}
 	if n := s.counted("signpost_paced_reads_total"); n != 5 {
 		t.Errorf("%v are counted", n)
+	}
+}
+
+// Who tries all the time is told to wait, also when nothing comes of it: refused, failed and
+// changing nothing. What they ask is counted apart.
+func TestAPaceOfWhatChangesNothing(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	const fqdn = "www.vo.example.org"
+	secret := s.host(fqdn, "192.0.2.1")
+	ctx := func(authorization string) context.Context {
+		return controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: authorization, Source: netip.MustParseAddr("192.0.2.1")})
+	}
+	host, admin := ctx("Basic "+base64.StdEncoding.EncodeToString([]byte(fqdn+":"+secret))), ctx("Bearer "+s.token)
+	zoe := ctx("Bearer a." + base64.RawURLEncoding.EncodeToString([]byte("egi/zoe")) + ".b")
+	same := func(ctx context.Context) error {
+		_, err := s.service.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: fqdn, Addresses: []string{"192.0.2.1"}})
+		return err
+	}
+	denied := func(ctx context.Context) error {
+		_, err := s.service.UpdateHost(ctx, &pb.UpdateHostRequest{Fqdn: fqdn, Comment: new("mine")})
+		return err
+	}
+	failed := func(ctx context.Context) error {
+		_, err := s.service.SetRecordSet(ctx, &pb.SetRecordSetRequest{Fqdn: "_acme-challenge." + fqdn, Type: "TXT", Rdata: []string{"x"}, Etag: `"1"`})
+		return err
+	}
+	foreign := func(ctx context.Context) error {
+		_, err := s.service.GetHost(ctx, &pb.GetHostRequest{Fqdn: "other.vo.example.org"})
+		return err
+	}
+	before := s.revision()
+	for i := range 6000 {
+		try, want := same, model.Kind(-1)
+		switch i % 4 {
+		case 1:
+			try, want = denied, model.Denied
+		case 2:
+			try, want = failed, model.KindOf(failed(admin))
+		}
+		if err := try(host); (err == nil) != (want == -1) || err != nil && model.KindOf(err) != want {
+			t.Fatalf("call %d: %v", i, err)
+		}
+	}
+	for what, try := range map[string]func(context.Context) error{"the same": same, "refused": denied, "failed": failed} {
+		if err := try(host); model.KindOf(err) != model.Exhausted || err == nil {
+			t.Errorf("%s, once too often: %v", what, err)
+		}
+		if err := try(zoe); err != nil && model.KindOf(err) == model.Exhausted {
+			t.Errorf("%s, of another: %v", what, err)
+		}
+	}
+	if n := s.counted("signpost_paced_changes_total"); n != 3 {
+		t.Errorf("%v are counted", n)
+	}
+	for i := range 6000 {
+		if err := foreign(host); model.KindOf(err) != model.NotFound || err == nil {
+			t.Fatalf("a look that is refused, %d: %v", i, err)
+		}
+	}
+	if err := foreign(host); model.KindOf(err) != model.Exhausted || err == nil {
+		t.Errorf("a look that is refused, once too often: %v", err)
+	}
+	for range 6100 {
+		if err := same(admin); err != nil {
+			t.Fatalf("an operator: %v", err)
+		}
+	}
+	s.clock.add(time.Second)
+	if err := same(host); err != nil {
+		t.Error(err)
+	}
+	if now := s.revision(); now > before+2 { // zoe's comment and her record
+		t.Errorf("etcd was written to %d times", now-before)
+	}
+}
+
+// What etcd keeps of a call with a request id counts by its size.
+func TestLargeRepliesThatAreKeptCountMore(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	alice := person("egi/alice")
+	s.hostOf(alice, "app.vo.example.org")
+	set := func(n int, id ...string) error {
+		_, err := s.hosts.UpdateHost(metadata.AppendToOutgoingContext(alice, id...), &pb.UpdateHostRequest{Fqdn: "app.vo.example.org", Comment: new(fmt.Sprint(id, n))})
+		return err
+	}
+	var editors []string
+	for i := range 20 {
+		editors = append(editors, fmt.Sprintf("egi/%0200d", i))
+	}
+	if _, err := s.hosts.ShareHost(alice, &pb.ShareHostRequest{Fqdn: "app.vo.example.org", Add: editors}); err != nil {
+		t.Fatal(err)
+	}
+	most := func(id func(int) []string) (n int) {
+		t.Helper()
+		s.clock.add(time.Hour)
+		for ; n < 200; n++ {
+			if err := set(n, id(n)...); err != nil {
+				wantErr(t, err, codes.ResourceExhausted, "")
+				break
+			}
+		}
+		return n
+	}
+	if n := most(func(int) []string { return nil }); n != 120 {
+		t.Errorf("%d changes without an id", n)
+	}
+	if n := most(func(n int) []string { return []string{"request-id", fmt.Sprint(n)} }); n < 20 || n > 30 { // each of more than 4 KiB
+		t.Errorf("%d changes whose large replies are kept", n)
 	}
 }

@@ -26,7 +26,7 @@ func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool)
 		return nil, err
 	}
 	err = c.read(func(tx *store.Tx) error {
-		out, err = s.hostIn(tx, name, use)
+		out, err = c.hostIn(tx, name, use)
 		return err
 	})
 	return out, err
@@ -44,7 +44,7 @@ func (s *Service) LookAtHosts(ctx context.Context, names []model.Name) (hosts []
 		hosts, errs = make([]*pb.Host, len(names)), make([]error, len(names))
 		for i, name := range names {
 			if errs[i] = c.mayOne(tx, access.HostRead, name); errs[i] == nil {
-				hosts[i], errs[i] = s.hostIn(tx, name, false)
+				hosts[i], errs[i] = c.hostIn(tx, name, false)
 			}
 			if model.KindOf(errs[i]) == model.Unavailable && errs[i] != nil {
 				return errs[i]
@@ -56,8 +56,8 @@ func (s *Service) LookAtHosts(ctx context.Context, names []model.Name) (hosts []
 }
 
 // hostIn is a host as it is shown to those who may see it.
-func (s *Service) hostIn(tx *store.Tx, name model.Name, use bool) (*pb.Host, error) {
-	z, h, err := findHost(tx, name, s.now())
+func (c *call) hostIn(tx *store.Tx, name model.Name, use bool) (*pb.Host, error) {
+	z, h, err := findHost(tx, name, c.s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,9 @@ func (s *Service) hostIn(tx *store.Tx, name model.Name, use bool) (*pb.Host, err
 	out := leased(hostMessage(z, h), policy, h.Host)
 	if !use {
 		return out, nil
+	}
+	if c.may(tx, access.EndpointRead, c.resource) == nil {
+		out.EndpointAddresses = endpointAddresses(h.Data.Host)
 	}
 	used, err := tx.HostUses(z, []store.Named{h})
 	if err == nil {

@@ -53,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 			Name: "signpost_wrong_credentials_total", Help: "Calls with a wrong credential, by what became of them: wrong, too_many, locked.",
 		}, []string{"outcome"}),
 		paced: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signpost_paced_changes_total", Help: "Changes that were refused because their principal makes too many.",
+			Name: "signpost_paced_changes_total", Help: "Changes, and calls that were to make some, that were refused because their principal makes too many.",
 		}),
 		pacedReads: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signpost_paced_reads_total", Help: "Calls that change nothing and were refused because their principal, or network, makes too many.",

@@ -42,15 +42,8 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 			return nil, err
 		}
 		if p.owner != "" {
-			addrs := append(addressesIn([]model.RRset{wanted}), hintsIn(wanted)...)
-			rules, err := p.addressRules(at.zone, addrs)
-			if err != nil {
+			if err := p.checkOwners(at, wanted); err != nil {
 				return nil, err
-			}
-			for _, a := range addrs {
-				if why := rules.unfit(a.Unmap()); why != "" {
-					return nil, model.E(model.Invalid, "set records", name.Text()+" "+model.TypeName(t)).In("rdata").Because(a.String() + ": " + why)
-				}
 			}
 		}
 		set := wanted
@@ -69,6 +62,30 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 		}
 		return &pb.SetRecordSetResponse{RecordSet: at.message(set), Change: &pb.Change{}}, nil
 	})
+}
+
+// checkOwners refuses records at and below a host that its owner may not have there: with
+// addresses that no host of the zone may have, or for all names without records where
+// another owns a host. Errors: Invalid, Denied.
+func (p *plan) checkOwners(at place, set model.RRset) error {
+	hints, err := hintsIn(set)
+	if err != nil {
+		return err
+	}
+	addrs := append(addressesIn([]model.RRset{set}), hints...)
+	rules, err := p.addressRules(at.zone, addrs)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if why := rules.unfit(a.Unmap()); why != "" {
+			return model.E(model.Invalid, "set records", at.name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(a.String() + ": " + why)
+		}
+	}
+	if above, ok := at.name.Parent(); ok && at.name.IsWildcard() {
+		return p.checkAlone(at.zone, above, p.owner, "fqdn")
+	}
+	return nil
 }
 
 // DeleteRecordSet removes a record set.

@@ -1,6 +1,7 @@
 package controlapi
 
 import (
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -82,6 +83,61 @@ func parseAddresses(field string, in []string) ([]netip.Addr, error) {
 			return nil, badAddress(field, i, text, "it is no IPv4 or IPv6 address")
 		}
 		out[i] = a.Unmap()
+	}
+	return out, nil
+}
+
+var (
+	nat64      = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	compatible = netip.MustParsePrefix("::/96")        // RFC 4291 section 2.5.5.1
+	sixToFour  = netip.MustParsePrefix("2002::/16")    // RFC 3056
+)
+
+// translated is the IPv4 address in an IPv6 one of the well-known prefixes that hold one.
+func translated(a netip.Addr) (netip.Addr, bool) {
+	b := a.As16()
+	switch {
+	case nat64.Contains(a), compatible.Contains(a) && !a.IsUnspecified() && !a.IsLoopback():
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case sixToFour.Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}
+
+// hintsIn is the addresses that records of services give to clients, who may use them
+// without asking for more (RFC 9460 section 7.3). Errors are mistakes of ours.
+func hintsIn(set model.RRset) ([]netip.Addr, error) {
+	if set.Type != dns.TypeHTTPS && set.Type != dns.TypeSVCB {
+		return nil, nil
+	}
+	rrs, err := set.RRs(".")
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, rr := range rrs {
+		var values []dns.SVCBKeyValue
+		switch rr := rr.(type) {
+		case *dns.HTTPS:
+			values = rr.Value
+		case *dns.SVCB:
+			values = rr.Value
+		}
+		for _, v := range values {
+			var ips []net.IP
+			switch v := v.(type) {
+			case *dns.SVCBIPv4Hint:
+				ips = v.Hint
+			case *dns.SVCBIPv6Hint:
+				ips = v.Hint
+			}
+			for _, ip := range ips {
+				if a, ok := netip.AddrFromSlice(ip); ok {
+					out = append(out, a)
+				}
+			}
+		}
 	}
 	return out, nil
 }

@@ -143,6 +143,9 @@ func (s *Service) RemoveChecker(ctx context.Context, in *pb.RemoveCheckerRequest
 			return nil, model.E(model.NotFound, "remove checker", in.GetSite()).In("site").Because("no checker of that site is registered").
 				Hint("signpost checker list shows those that are")
 		}
+		if err := p.guardChecker(in.GetSite(), in.GetConfirmLast()); err != nil {
+			return nil, err
+		}
 		p.RemoveChecker(in.GetSite())
 		if err := p.everywhere(); err != nil {
 			return nil, err

@@ -34,14 +34,14 @@ func shown(t *testing.T, from prometheus.Gatherer, metric string) map[string]flo
 func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
 	s := two(t)
 	s.host("plain.vo.example.org", "192.0.2.9")
-	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22})
+	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))})
 	x, y := s.checker("x"), s.checker("y")
 	reg := prometheus.NewRegistry()
 	auto, err := automation.New(automation.Config{Store: s.store, Metrics: reg})
 	s.done(err)
 	want := func(stands, changes string) {
 		t.Helper()
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(60 * time.Second)
 		for {
 			s.done(auto.Step(t.Context()))
 			got, changed := fmt.Sprint(shown(t, reg, "signpost_endpoints")), fmt.Sprint(shown(t, reg, "signpost_endpoint_state_changes_total"))
@@ -70,7 +70,7 @@ func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); auto.Run(ctx) }()
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(60 * time.Second)
 	for fmt.Sprint(shown(t, reg, "signpost_words")) != "map[endpoint:1 site:1]" {
 		if time.Now().After(end) {
 			t.Fatal("words:", shown(t, reg, "signpost_words"))

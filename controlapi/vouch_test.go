@@ -69,22 +69,32 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 		f.endExpired(ctx)
 	}()
 	defer func() { cancel(); <-done }()
-	c := &call{s: s, ctx: t.Context(), credential: credential{token: p.Token(nil)}}
-	if err := vouch(t, s, &c.credential); err != nil {
-		t.Fatal(err)
-	}
-	c.who = *c.credential.user
-	l := &listener{credential: c.credential}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	secret := &listener{credential: credential{secret: access.Secret{Kind: access.Admin}}}
 	secret.ctx, secret.cancel = context.WithCancelCause(ctx)
-	f.mu.Lock()
-	f.streams[l], f.streams[secret] = true, true
-	f.mu.Unlock()
-	<-l.ctx.Done()
-	late := time.Since(c.credential.user.Expires)
-	if cause := context.Cause(l.ctx); !strings.Contains(cause.Error(), "the token has expired; log in again") || late > time.Second || late < 0 {
-		t.Errorf("it ended %s after its token: %v", late, cause)
+	for try := 1; ; try++ { // the second is ours, not that of a busy machine
+		c := credential{token: p.Token(nil)}
+		if err := vouch(t, s, &c); err != nil {
+			t.Fatal(err)
+		}
+		l := &listener{credential: c}
+		l.ctx, l.cancel = context.WithCancelCause(ctx)
+		f.mu.Lock()
+		f.streams[l], f.streams[secret] = true, true
+		f.mu.Unlock()
+		<-l.ctx.Done()
+		late := time.Since(c.user.Expires)
+		f.mu.Lock()
+		delete(f.streams, l)
+		f.mu.Unlock()
+		if cause := context.Cause(l.ctx); !strings.Contains(cause.Error(), "the token has expired; log in again") || late < 0 {
+			t.Fatalf("it ended %s after its token: %v", late, cause)
+		}
+		if late <= time.Second {
+			break
+		}
+		if try == 3 {
+			t.Fatalf("it ended %s after its token, want at most a second", late)
+		}
 	}
 	if secret.ctx.Err() != nil {
 		t.Error("another stream ended, too")

@@ -26,28 +26,51 @@ func TestAStreamEndsWithinASecondOfItsCredentialsRevocation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := s.watch(s.admin(), &pb.WatchRequest{})
-	host := s.watch(as("mine.vo.example.org", secret), &pb.WatchRequest{Fqdn: "mine.vo.example.org"})
-	took := func(w *stream, since time.Time) {
+	ends := func(w *stream, since time.Time) time.Duration {
 		t.Helper()
 		if err := w.end(); status.Code(err) != codes.Unauthenticated {
 			t.Errorf("%v, want Unauthenticated", err)
 		}
-		if d := time.Since(since); d > time.Second {
-			t.Errorf("it took %s", d)
-		} else {
-			t.Logf("ended after %s", d)
+		return time.Since(since)
+	}
+	withinASecond(t, func() time.Duration {
+		host := s.watch(as("mine.vo.example.org", secret), &pb.WatchRequest{Fqdn: "mine.vo.example.org"})
+		out, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"})
+		if err != nil {
+			t.Fatal(err)
 		}
+		secret = out.Secret
+		return ends(host, time.Now())
+	})
+	etcd, key := s.etcd(), fmt.Sprintf("%s/v1/ctl/token/%s", s.prefix, hex.EncodeToString(parsed.Sum[:]))
+	token, err := etcd.Get(t.Context(), key)
+	if err != nil || len(token.Kvs) != 1 {
+		t.Fatal(token, err)
 	}
-	if _, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"}); err != nil {
-		t.Fatal(err)
+	withinASecond(t, func() time.Duration {
+		if _, err := etcd.Put(t.Context(), key, string(token.Kvs[0].Value)); err != nil {
+			t.Fatal(err)
+		}
+		admin := s.watch(s.admin(), &pb.WatchRequest{})
+		resp, err := etcd.Delete(t.Context(), key)
+		if err != nil || resp.Deleted != 1 {
+			t.Fatal(resp, err)
+		}
+		return ends(admin, time.Now())
+	})
+}
+
+// withinASecond tries up to three times whether something takes at most a second: the
+// bound is ours, not that of a busy machine.
+func withinASecond(t *testing.T, took func() time.Duration) {
+	t.Helper()
+	soonest := took()
+	for try := 1; soonest > time.Second && try < 3; try++ {
+		soonest = min(soonest, took())
 	}
-	took(host, time.Now())
-	resp, err := s.etcd().Delete(t.Context(), fmt.Sprintf("%s/v1/ctl/token/%s", s.prefix, hex.EncodeToString(parsed.Sum[:])))
-	if err != nil || resp.Deleted != 1 {
-		t.Fatal(resp, err)
+	if t.Logf("it took %s", soonest); soonest > time.Second {
+		t.Errorf("it took %s, want at most a second", soonest)
 	}
-	took(admin, time.Now())
 }
 
 func TestAStreamIsResumedAtAnotherServerWithoutLossOrRepetition(t *testing.T) {

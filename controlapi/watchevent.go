@@ -67,6 +67,7 @@ var shown = map[access.Action]struct{ kind, what string }{
 	access.HostShare:         {kindHost, wasChanged},
 	access.HostTransfer:      {kindHost, wasChanged},
 	access.HostAccept:        {kindHost, wasChanged},
+	access.HostLeave:         {kindHost, wasChanged},
 	access.HostBlock:         {kindHost, wasChanged},
 	access.HostDisable:       {kindHost, wasChanged},
 	access.PrincipalTransfer: {kindHost, wasChanged},
@@ -80,6 +81,7 @@ var shown = map[access.Action]struct{ kind, what string }{
 	access.EndpointSetAddresses: {kindHost, wasChanged},
 	access.EndpointWord:         {kindHost, wasChanged},
 	access.EndpointDrain:        {kindHost, wasChanged},
+	access.EndpointAuto:         {kindHost, wasChanged},
 	access.EndpointPassOver:     {kindHost, wasChanged},
 	access.HostWord:             {kindHost, wasChanged},
 	access.PolicySet:            {kindHost, wasChanged},
@@ -118,8 +120,10 @@ func (c *changed) resource() access.Resource {
 // reading is the action that shows what an event of the change shows.
 func (c *changed) reading() access.Action {
 	switch c.kind {
-	case kindHost, kindHealth:
+	case kindHost:
 		return access.HostRead
+	case kindHealth:
+		return access.EndpointRead
 	case kindRecord:
 		return access.RecordRead
 	}

@@ -13,7 +13,7 @@ func TestTheFeedKnowsEveryAction(t *testing.T) {
 	not := []access.Action{
 		access.ZoneRead, access.ZoneList, access.ZoneExport, access.HostRead, access.HostList,
 		access.RecordRead, access.AuditRead, access.StatusRead, access.WhoAmI, access.LoginRead, access.Watch,
-		access.PrincipalDisable,
+		access.PrincipalDisable, access.PrincipalRead,
 		access.TokenCreate, access.TokenList, access.TokenRevoke,
 		access.EndpointRead, access.EndpointBeat, access.PolicyRead, access.CheckRead,
 		access.SiteList, access.CheckerList, access.FreezeRead, access.CertRead,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"signpost/internal/access"
@@ -20,6 +21,8 @@ import (
 const (
 	mostStandings = 4096  // endpoints that are told of
 	mostConcerned = 10000 // hosts that are looked at
+	// mostTold is octets of what is told of one revision: clients of gRPC take 4 MiB.
+	mostTold = 3 << 20
 )
 
 // touched is of what the endpoints may stand otherwise since a revision.
@@ -34,7 +37,8 @@ type touched struct {
 // stand otherwise for.
 var movers = []access.Action{
 	access.SetAddresses, access.EndpointSet, access.EndpointRemove, access.EndpointSetAddresses, access.EndpointWord, access.EndpointDrain,
-	access.EndpointPassOver, access.HostWord, access.PolicySet, access.CheckSet, access.CheckRemove,
+	access.EndpointAuto, access.EndpointPassOver, access.HostWord, access.PolicySet, access.CheckSet, access.CheckRemove,
+	access.HostBlock, access.HostDisable,
 }
 
 func newTouched(n store.News) touched {
@@ -65,7 +69,7 @@ func (t *touched) everywhere() bool { return len(t.sites)+len(t.checkers) > 0 }
 // checker.
 func (t *touched) concerns(h *model.Host) bool {
 	for site := range t.checkers {
-		if h.Checked && (len(h.CheckSites) == 0 || slices.Contains(h.CheckSites, site)) {
+		if judges(h, site) {
 			return true
 		}
 	}
@@ -113,11 +117,23 @@ func (s *Service) standOtherwise(ctx context.Context, b *batch, wanted func(stor
 		s.log.Warn("it cannot be shown how endpoints stand", "revision", b.rev, "error", err)
 		many = true
 	}
-	if many = many || len(out) > mostStandings; many {
+	told := fitting(out)
+	if many = many || told < len(out); many {
 		ev := &pb.Event{Kind: kindHealth, What: wasChanged, Time: timeMessage(t.time)}
-		out = append(out[:min(len(out), mostStandings)], &changed{record: &model.AuditRecord{}, kind: kindHealth, what: wasChanged, event: ev})
+		out = append(out[:told], &changed{record: &model.AuditRecord{}, kind: kindHealth, what: wasChanged, event: ev})
 	}
 	return out, nil
+}
+
+// fitting is how many of these one message has room for.
+func fitting(all []*changed) int {
+	size := 0
+	for n, c := range all {
+		if size += proto.Size(c.event); n == mostStandings || size > mostTold {
+			return n
+		}
+	}
+	return len(all)
 }
 
 // concerned adds the hosts that a site's word or a checker concerns. Errors: errMany, with
@@ -229,5 +245,9 @@ func (s *Service) compareStandings(ctx context.Context, b *batch, hosts []store.
 
 func (s *stood) message(i int) *pb.EndpointStanding {
 	e := &s.stand.Endpoints[i]
-	return &pb.EndpointStanding{State: stateOf(e), Why: whyOf(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
+	m := &pb.EndpointStanding{State: stateOf(e), Why: whyOf(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
+	if why := describeWithdrawal(s.host.Host); e.Answered && why != "" {
+		m.Why = "the host is " + why
+	}
+	return m
 }

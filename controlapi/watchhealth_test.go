@@ -60,7 +60,7 @@ func TestAStreamTellsWhichEndpointsStandOtherwiseAndWhy(t *testing.T) {
 		_, err := s.points.SetEndpoint(s.admin(), &pb.SetEndpointRequest{Fqdn: app, Id: id, Priority: &priority})
 		s.done(err)
 	}
-	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: 22})
+	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))})
 	x, y, z := s.checker("x"), s.checker("y"), s.checker("z")
 	in := &pb.WatchRequest{Kinds: []string{"health"}}
 	admin, alice := s.watch(s.admin(), in), s.watch(person("egi/alice"), &pb.WatchRequest{Kinds: []string{"health"}, Fqdn: app})

@@ -37,6 +37,10 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 		return nil, err
 	}
 	defer c.endMarker(&err)
+	recorded := action
+	if said.say == model.SayNothing {
+		recorded = access.EndpointAuto
+	}
 	return change(c, func(p *plan) (*pb.SetEndpointWordResponse, error) {
 		z, h, err := p.host(name, "")
 		if err != nil {
@@ -72,9 +76,9 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 		if word != old {
 			p.PutEndpointWord(z, name, e.ID, word)
 			p.zone = z
-			p.record(z.Name, name, e.ID, wordText(old), wordText(word))
+			p.recordAs(recorded, z.Name, name, e.ID, wordText(old), wordText(word))
 		}
-		if err := p.passOver(z, name, e.ID); err != nil {
+		if err := p.passOver(recorded, z, name, e.ID); err != nil {
 			return nil, err
 		}
 		return &pb.SetEndpointWordResponse{Word: wordMessage(word), Change: &pb.Change{}}, nil
@@ -120,7 +124,7 @@ func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (o
 			p.zone = z
 			p.record(z.Name, name, "", wordText(old), wordText(word))
 		}
-		if err := p.passOver(z, name, ""); err != nil {
+		if err := p.passOver(c.action, z, name, ""); err != nil {
 			return nil, err
 		}
 		return &pb.SetHostWordResponse{Word: wordMessage(word), Change: &pb.Change{}}, nil
@@ -128,7 +132,7 @@ func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (o
 }
 
 // passOver takes back that endpoints are passed over: an operator has spoken.
-func (p *plan) passOver(z *model.Zone, host model.Name, id string) error {
+func (p *plan) passOver(action access.Action, z *model.Zone, host model.Name, id string) error {
 	overs, err := p.Overs(z, host)
 	if err != nil {
 		return err
@@ -137,7 +141,7 @@ func (p *plan) passOver(z *model.Zone, host model.Name, id string) error {
 		if id == "" || of == id {
 			p.PutOver(z, host, of, nil)
 			if p.zone = z; len(p.audits) == 0 {
-				p.record(z.Name, host, of, "passed over", "")
+				p.recordAs(action, z.Name, host, of, "passed over", "")
 			}
 		}
 	}

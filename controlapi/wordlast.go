@@ -23,7 +23,8 @@ import (
 //
 // All that this rests on is compared at the commit, and it is committed alone, so that two
 // who each leave the other's endpoint cannot pass each other. For a whole site one
-// comparison stands for all: any change of any zone's answers makes it be decided again.
+// comparison stands for all: any change of any zone's answers makes it be decided again, on
+// the hosts that changed.
 
 // alteration is what a change does to what is said.
 type alteration func(*zone.Said)
@@ -135,46 +136,116 @@ const mostNamed = 5
 
 // guardSite is guardHost for all hosts that have an endpoint on a site.
 func (p *plan) guardSite(site string, confirmed bool, w *model.Word) error {
+	return p.guardAll(site, confirmed, saidOfSite(site, w), func(h *model.Host) bool {
+		return slices.ContainsFunc(h.Endpoints, func(e model.Endpoint) bool { return e.Site == site })
+	})
+}
+
+// guardChecker is guardHost for all hosts that a checker judges: of those that are left,
+// more than half may say down of what is up now.
+func (p *plan) guardChecker(site string, confirmed bool) error {
+	without := func(s *zone.Said) {
+		s.Checkers = slices.DeleteFunc(slices.Clone(s.Checkers), func(k model.Checker) bool { return k.Site == site })
+	}
+	return p.guardAll(site, confirmed, without, func(h *model.Host) bool { return judges(h, site) })
+}
+
+// guarded is what a try of a change has found out of all hosts, for the next one.
+type guarded struct {
+	rev  int64
+	last map[store.HostAt]bool // those of which the last endpoint would be taken away
+}
+
+// guardAll is guardHost for all hosts that are concerned. When others change something
+// meanwhile, it is decided again on what they have changed, or in a zone where much happens
+// it would never come to its commit.
+func (p *plan) guardAll(site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
 	if confirmed {
 		return nil
 	}
-	var named []string
-	more := 0
 	p.Alone()
+	takes := func(said *zone.Said, h *model.Host) bool { return concerned(h) && takesLast(said, h, alter, h) != "" }
 	err := p.OfZonesBelow(model.Root, func() error {
-		said, err := stand.All(p.Tx)
+		rev, err := p.Revision()
 		if err != nil {
 			return err
 		}
-		zones, err := p.Zones("", 0)
-		if err != nil {
-			return err
-		}
-		for _, z := range zones {
-			for n, err := range p.EachName(z, "") {
-				if err != nil {
-					return err
-				}
-				if n.Data.Host == nil || !slices.ContainsFunc(n.Data.Host.Endpoints, func(e model.Endpoint) bool { return e.Site == site }) {
-					continue
-				}
-				switch last := takesLast(said.Of(z, n.Name), n.Data.Host, saidOfSite(site, w), n.Data.Host); {
-				case last != "" && len(named) < mostNamed:
-					named = append(named, n.Name.Text())
-				case last != "":
-					more++
-				}
+		again := p.call.guarded
+		if again != nil {
+			changed, known := p.ChangedSince(again.rev)
+			if known && !changed.Everywhere() && len(changed.Zones) == 0 {
+				err := p.guardAgain(again, changed.Hosts, takes)
+				again.rev = rev
+				return err
 			}
 		}
-		return nil
+		p.call.guarded = &guarded{rev: rev, last: map[store.HostAt]bool{}}
+		return p.guardEach(p.call.guarded, takes)
 	})
-	if err != nil || len(named) == 0 {
+	if err != nil || len(p.call.guarded.last) == 0 {
 		return err
 	}
-	text := strings.Join(named, ", ")
-	if more > 0 {
+	var named []string
+	for at := range p.call.guarded.last {
+		named = append(named, at.Name.Text())
+	}
+	slices.Sort(named)
+	text := strings.Join(named[:min(len(named), mostNamed)], ", ")
+	if more := len(named) - mostNamed; more > 0 {
 		text += " and " + strconv.Itoa(more) + " others"
 	}
 	return model.E(model.Precondition, string(p.call.action), site).In("confirm_last").Because("nothing else would be up of " + text).
 		Hint("offer something elsewhere first, or say that you mean it: --confirm-last, or confirm_last")
+}
+
+// guardEach looks at all hosts.
+func (p *plan) guardEach(g *guarded, takes func(*zone.Said, *model.Host) bool) error {
+	said, err := stand.All(p.Tx)
+	if err != nil {
+		return err
+	}
+	zones, err := p.Zones("", 0)
+	if err != nil {
+		return err
+	}
+	for _, z := range zones {
+		for n, err := range p.EachName(z, "") {
+			if err != nil {
+				return err
+			}
+			if n.Data.Host != nil && takes(said.Of(z, n.Name), n.Data.Host) {
+				g.last[store.HostAt{Zone: z.Name, Name: n.Name}] = true
+			}
+		}
+	}
+	return nil
+}
+
+// guardAgain looks at those that have changed.
+func (p *plan) guardAgain(g *guarded, changed []store.HostAt, takes func(*zone.Said, *model.Host) bool) error {
+	for _, at := range changed {
+		delete(g.last, at)
+		z, err := p.Zone(at.Zone)
+		if model.KindOf(err) == model.NotFound && err != nil {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		datas, err := p.Datas(z, at.Name)
+		if err != nil {
+			return err
+		}
+		if datas[0] == nil || datas[0].Host == nil {
+			continue
+		}
+		said, err := stand.Of(p.Tx, z, at.Name)
+		if err != nil {
+			return err
+		}
+		if takes(said, datas[0].Host) {
+			g.last[at] = true
+		}
+	}
+	return nil
 }

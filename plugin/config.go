@@ -1,7 +1,6 @@
 package signpost
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
 
+	"signpost/internal/certs"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	"signpost/plugin/batch"
@@ -43,20 +43,21 @@ var clusterName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 
 // settings is what makes a replica: directives that agree on all of it share one.
 type settings struct {
-	endpoints      []string
-	prefix         string
-	tls            *store.TLS
-	files          []string // that tls is from
-	user, password string
-	snapshot       string
-	probe          time.Duration
-	secret         [sha256.Size]byte // of the password as it was read
+	endpoints    []string
+	prefix       string
+	tls          *store.TLS
+	files        []string // that tls is from
+	user         string
+	password     *certs.Word // nil: there is no user
+	passwordFile string
+	snapshot     string
+	probe        time.Duration
 }
 
-// key is equal for settings that make the same replica. The password, which is read once,
-// is part of it, so that a reload brings a new one into use.
+// key is equal for settings that make the same replica. What files hold is no part of it:
+// they are read again when they change.
 func (s settings) key() string {
-	return fmt.Sprintf("%q %q %q %q %q %s %x", s.endpoints, s.prefix, s.files, s.user, s.snapshot, s.probe, s.secret)
+	return fmt.Sprintf("%q %q %q %q %q %q %s", s.endpoints, s.prefix, s.files, s.user, s.passwordFile, s.snapshot, s.probe)
 }
 
 // parse reads the directives of a server block. It reports all that is wrong at once.
@@ -202,23 +203,21 @@ func (s *settings) readTLS(cert, key, ca string, bad func(string, ...any)) {
 	s.files = []string{cert, key, ca}
 }
 
-// certLog is CoreDNS's log for renewals of certificates.
+// certLog is CoreDNS's log for renewals of certificates and passwords.
 type certLog struct{}
 
 func (certLog) Info(msg string, args ...any)  { log.Infof("%s: %v", msg, args) }
 func (certLog) Error(msg string, args ...any) { log.Errorf("%s: %v", msg, args) }
 
 func (s *settings) readPassword(user, file string, bad func(string, ...any)) {
-	text, err := os.ReadFile(file)
-	if err != nil {
+	var err error
+	if s.password, err = certs.OpenWord("etcd password", file, certLog{}); err != nil {
 		bad("credentials: %v; put the password of %s there, readable for this process", err, user)
 		return
 	}
-	s.user, s.password = user, strings.TrimRight(string(text), "\r\n")
-	if s.user == "" || s.password == "" {
-		bad("credentials: the user or the password in %s is empty; put it there", file)
+	if s.user, s.passwordFile = user, file; s.user == "" {
+		bad("credentials: the user is empty; name the one whose password is in %s", file)
 	}
-	s.secret = sha256.Sum256(text)
 }
 
 // zones expands what may stand for a zone in a Corefile: names, names with a

@@ -65,7 +65,7 @@ func TestConformanceThroughSockets(t *testing.T) {
 
 func converse(t *testing.T, conn *dns.Conn, m *dns.Msg) *dns.Msg {
 	t.Helper()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.WriteMsg(m); err != nil {

@@ -61,10 +61,14 @@ const troubleSnapshot = "snapshot"
 // open starts a replica with one reader: from the snapshot if there is one, and
 // following etcd from then on.
 func open(s settings) (*replica, error) {
-	st, err := store.Open(store.Config{
-		Endpoints: s.endpoints, Prefix: s.prefix, TLS: s.tls, User: s.user, Password: s.password,
+	c := store.Config{
+		Endpoints: s.endpoints, Prefix: s.prefix, TLS: s.tls, User: s.user,
 		Log: slog.New(slog.DiscardHandler), // what matters comes as Trouble
-	})
+	}
+	if s.password != nil {
+		c.Password, c.PasswordNow = s.password.Get(), s.password.Get
+	}
+	st, err := store.Open(c)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestEveryOptionAndWhatIsWrongWithIt(t *testing.T) {
 		{"{\nprefix /a /b\n}", "write: prefix PATH", nil},
 		{"{\ntls a b\n}", "write: tls CERT KEY CA", nil},
 		{"{\ntls /nowhere/a /nowhere/b /nowhere/c\n}", "/nowhere/a", nil},
-		{"{\ncredentials dns " + password + "\n}", "", func(o options) bool { return o.settings.user == "dns" && o.settings.password == "secret" }},
+		{"{\ncredentials dns " + password + "\n}", "", func(o options) bool { return o.settings.user == "dns" && o.settings.password.Get() == "secret" }},
 		{"{\ncredentials dns /nowhere/password\n}", "put the password of dns there", nil},
 		{"{\ncredentials dns " + empty + "\n}", "is empty", nil},
 		{"{\ncredentials dns\n}", "write: credentials USER FILE", nil},

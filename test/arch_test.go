@@ -58,6 +58,8 @@ var arrows = []arrow{
 		reason: "an authority for tests signs for anybody"},
 	{from: "signpost/internal/automation", never: []string{controlRoom, corednsLib, etcdServer},
 		reason: "what is done of itself is nobody's call: it has no way in, and judges no credential"},
+	{from: "signpost/internal/webhook", never: []string{etcdClient, etcdServer, grpcLib, corednsLib, storeRoom, controlRoom, accessRoom},
+		reason: "what speaks to receivers holds no state and no rights: it is given messages, and nothing waits for it"},
 	{from: "signpost/internal/monitor", never: []string{controlRoom, accessRoom, corednsLib, etcdServer, "signpost/plugin"},
 		reason: "a monitor tries and votes; it holds no code that decides who may do what, or that answers"},
 	{from: "signpost/internal/agent", never: []string{etcdClient, etcdServer, corednsLib, storeRoom, controlRoom},

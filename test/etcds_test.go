@@ -17,8 +17,14 @@ import (
 // the shared server also serves.
 func newPart(t *testing.T, server string) *cluster {
 	t.Helper()
+	return newPartAt(t, server, "127.0.0.1")
+}
+
+// newPartAt is newPart with etcd at another address of this machine.
+func newPartAt(t *testing.T, server, etcd string) *cluster {
+	t.Helper()
 	c := &cluster{dir: t.TempDir(), servers: []string{server}}
-	client, peer := "http://"+proctest.Addr(proctest.Port(t)), "http://"+proctest.Addr(proctest.Port(t))
+	client, peer := fmt.Sprintf("http://%s:%d", etcd, proctest.Port(t)), "http://"+proctest.Addr(proctest.Port(t))
 	c.etcdEndpoints = []string{client}
 	c.etcds = []*proctest.Proc{proctest.Start(t, c.dir, "etcd", "etcd", "--data-dir", "etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer, "--log-level", "error")}

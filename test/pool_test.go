@@ -36,18 +36,38 @@ type pool struct {
 	t        *testing.T                // of the whole
 	monitors map[string]*proctest.Proc // by site
 	ready    map[string]string         // where each says whether it is ready
+	nets     nets
 	mu       sync.Mutex
 	all      []*instance
 }
 
+// nets is on which networks a pool is.
+type nets struct {
+	etcd      string                            // etcd's address
+	allow     string                            // where checks may go
+	instances func(site string, n int) string   // the address of the n-th instance
+	monitor   func(site string) (admin string)  // where a monitor listens
+	within    func(site string) (line []string) // what a monitor is started with
+}
+
+var onLoopback = nets{
+	"127.0.0.1", "127.0.0.0/8", func(_ string, n int) string { return fmt.Sprintf("127.0.1.%d", n) },
+	func(string) string { return "127.0.0.1" }, func(string) []string { return nil },
+}
+
 func startPool(t *testing.T) *pool {
 	t.Helper()
-	c := newPart(t, proctest.Addr(proctest.DNSPort(t)))
+	return startPoolOn(t, onLoopback)
+}
+
+func startPoolOn(t *testing.T, nets nets) *pool {
+	t.Helper()
+	c := newPartAt(t, proctest.Addr(proctest.DNSPort(t)), nets.etcd)
 	c.servers = append(c.servers, proctest.Addr(proctest.DNSPort(t)))
 	for i, s := range c.servers {
 		c.names = append(c.names, c.startName(t, i, s, fmt.Sprintf("replica%d.snapshot", i)))
 	}
-	p := &pool{cluster: c, t: t, monitors: map[string]*proctest.Proc{}, ready: map[string]string{}}
+	p := &pool{cluster: c, t: t, nets: nets, monitors: map[string]*proctest.Proc{}, ready: map[string]string{}}
 	c.signpost(t, "zone", "create", poolZone, "--ns", "ns1."+poolZone+"=127.0.0.1", "--local-addresses=on")
 	c.everywhere(t, "ns1."+poolZone, dns.TypeA, "127.0.0.1")
 	return p
@@ -56,13 +76,14 @@ func startPool(t *testing.T) *pool {
 // startMonitor starts the monitor of a site; who differs for one that stands by.
 func (p *pool) startMonitor(t *testing.T, site, who string) *proctest.Proc {
 	t.Helper()
-	file, admin := "monitor-"+who+".yaml", proctest.Addr(proctest.Port(t))
-	text := "allow: [" + poolZone + "=127.0.0.0/8]\nsite: " + site + "\nadmin-listen: " + admin + "\nlog-level: debug\netcd-endpoints: [" + p.etcdEndpoints[0] + "]\n"
+	file, admin := "monitor-"+who+".yaml", net.JoinHostPort(p.nets.monitor(site), fmt.Sprint(proctest.Port(t)))
+	text := "allow: [" + poolZone + "=" + p.nets.allow + "]\nsite: " + site + "\nadmin-listen: " + admin + "\nlog-level: debug\netcd-endpoints: [" + p.etcdEndpoints[0] + "]\n"
 	if err := os.WriteFile(filepath.Join(p.dir, file), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.ready[who] = "http://" + admin
-	return proctest.Start(p.t, p.dir, "monitor-"+who, "signpostd", "monitor", "--config", file)
+	line := append(p.nets.within(site), proctest.Bin(t, "signpostd"), "monitor", "--config", file)
+	return proctest.Run(p.t, p.dir, "monitor-"+who, line[0], line[1:]...)
 }
 
 // startMonitors starts those of all sites and waits until they are registered.
@@ -101,10 +122,10 @@ type instance struct {
 }
 
 // instance starts one on an address that no other has; all have one port.
-func (p *pool) instance(t *testing.T, port int) *instance {
+func (p *pool) instance(t *testing.T, site string, port int) *instance {
 	t.Helper()
 	p.mu.Lock()
-	i := &instance{addr: fmt.Sprintf("127.0.1.%d", len(p.all)+1), status: http.StatusOK}
+	i := &instance{addr: p.nets.instances(site, len(p.all)+1), status: http.StatusOK}
 	p.all = append(p.all, i)
 	p.mu.Unlock()
 	i.start(t, port)
@@ -196,7 +217,7 @@ func (p *pool) host(t *testing.T, label string, policy []string, sites ...string
 	p.signpost(t, "host", "create", fqdn, "--quiet")
 	p.signpost(t, append([]string{"policy", "set", fqdn}, policy...)...)
 	for n, site := range sites {
-		i := p.instance(t, port)
+		i := p.instance(t, site, port)
 		instances = append(instances, i)
 		p.signpost(t, "endpoint", "set", fqdn, fmt.Sprintf("%s-%d", site, n), "--site", site, "--ip", i.addr, "--priority", fmt.Sprint(n))
 	}

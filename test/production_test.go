@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,7 +38,21 @@ func startCluster(t *testing.T) *cluster {
 	for i := range 2 {
 		c.names = append(c.names, c.startName(t, i, c.servers[i], fmt.Sprintf("replica%d.snapshot", i)))
 	}
+	c.startChecker(t)
 	return c
+}
+
+// startChecker starts the monitor of a site and waits until its votes count.
+func (c *cluster) startChecker(t *testing.T) {
+	t.Helper()
+	admin := proctest.Addr(proctest.Port(t))
+	proctest.Start(t, c.dir, "monitor", "signpostd", "monitor", "--etcd-endpoints", strings.Join(c.etcdEndpoints, ","), "--site", "north", "--admin-listen", admin)
+	proctest.Until(t, "a checker", func() error {
+		if out := c.signpost(t, "checker", "list", "-o", "json"); !strings.Contains(out, `"site": "north"`) {
+			return errors.New(out)
+		}
+		return nil
+	})
 }
 
 func (c *cluster) startEtcd(t *testing.T) {
@@ -58,13 +73,14 @@ func (c *cluster) startEtcd(t *testing.T) {
 	}
 }
 
-func (c *cluster) startControl(t *testing.T, i int) {
+func (c *cluster) startControl(t *testing.T, i int, more ...string) {
 	t.Helper()
 	listen, admin := proctest.Addr(proctest.Port(t)), proctest.Addr(proctest.Port(t))
 	c.controlURLs = append(c.controlURLs, "http://"+listen)
-	c.controls = append(c.controls, proctest.Start(t, c.dir, fmt.Sprintf("control%d", i), "signpostd", "serve",
+	c.admins = append(c.admins, "http://"+admin)
+	c.controls = append(c.controls, proctest.Start(t, c.dir, fmt.Sprintf("control%d", i), "signpostd", append([]string{"serve",
 		"--etcd-endpoints", strings.Join(c.etcdEndpoints, ","), "--http-listen", listen, "--admin-listen", admin,
-		"--name-servers", strings.Join(c.servers, ",")))
+		"--name-servers", strings.Join(c.servers, ",")}, more...)...))
 	proctest.Until(t, "control service ready", func() error {
 		status, body, err := proctest.Get(t.Context(), "http://"+listen+"/readyz", "", "")
 		if err == nil && status != 200 {

@@ -20,6 +20,7 @@ var checkKinds = []string{"tcp", "http", "https", "grpc", "dns", "heartbeat"}
 func (c *cli) checkSet() *cobra.Command {
 	in := &pb.SetCheckRequest{}
 	var interval, timeout time.Duration
+	var port, fall, rise uint32
 	var tls, anyCertificate onOff
 	cmd := &cobra.Command{
 		Use: "set FQDN tcp|http|https|grpc|dns|heartbeat", Short: "Have the endpoints of a host checked; what is not given gets its default", Args: takes(2, 2),
@@ -35,7 +36,7 @@ endpoint's machine sends signs of life.`,
 		return c.hostNames(cmd, args, begun)
 	}
 	f := cmd.Flags()
-	f.Uint32Var(&in.Port, "port", 0, "the port; of http 80, of https 443, of dns 53 if not given")
+	f.Uint32Var(&port, "port", 0, "the port; of http 80, of https 443, of dns 53 if not given")
 	f.StringVar(&in.Path, "path", "", "of http and https, with its query (default /)")
 	f.StringVar(&in.Host, "host", "", "the Host header of http and https, the authority of grpc (default: the host's name)")
 	f.StringVar(&in.Expect, "expect", "", "HTTP statuses that are fine, such as 200,429 or 200-399 (default 200-299)")
@@ -49,13 +50,16 @@ endpoint's machine sends signs of life.`,
 	f.Uint32Var(&in.Rcode, "rcode", 0, "the DNS response code that is fine: 0 NOERROR, 3 NXDOMAIN, 5 REFUSED")
 	f.DurationVar(&interval, "interval", 0, "between two attempts, 1s to 5m (default 5s; less is for the zone's administrators)")
 	f.DurationVar(&timeout, "timeout", 0, "how long an attempt may take (default 2s)")
-	f.Uint32Var(&in.Fall, "fall", 0, "so many failures in a row are down (default 3)")
-	f.Uint32Var(&in.Rise, "rise", 0, "so many successes in a row are up again (default 3)")
+	f.Uint32Var(&fall, "fall", 0, "so many failures in a row are down (default 3)")
+	f.Uint32Var(&rise, "rise", 0, "so many successes in a row are up again (default 3)")
 	f.StringArrayVar(&in.From, "from", nil, "a site whose checker judges; may be given again (default: all)")
 	etagFlag(cmd, &in.Etag)
 	plain(cmd, "port", "path", "host", "expect", "text", "server-name", "service", "query", "query-type", "rcode", "interval", "timeout", "fall", "rise", "from")
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
 		in.Fqdn, in.Kind, in.Tls, in.AnyCertificate = args[0], args[1], tls.on, anyCertificate.on
+		given(f, "port", &in.Port, port)
+		given(f, "fall", &in.Fall, fall)
+		given(f, "rise", &in.Rise, rise)
 		if f.Changed("interval") {
 			in.Interval = durationpb.New(interval)
 		}
@@ -117,7 +121,9 @@ func checkRows(k *pb.Check) [][]string {
 		add("rcode", decimal(k.GetRcode()))
 	}
 	add("interval", k.GetInterval().AsDuration().String())
-	add("timeout", k.GetTimeout().AsDuration().String())
+	if k.GetTimeout() != nil {
+		add("timeout", k.GetTimeout().AsDuration().String())
+	}
 	add("fall", decimal(k.GetFall()))
 	add("rise", decimal(k.GetRise()))
 	add("from", first(strings.Join(k.GetFrom(), " "), "all sites"))

@@ -57,18 +57,13 @@ func (c *cli) endpointSet() *cobra.Command {
 	f.Uint32Var(&priority, "priority", 0, "the lower comes first, with the policy failover")
 	f.Uint32Var(&weight, "weight", 1, "its share, with the policy weighted; 0: only if all have 0")
 	etagFlag(cmd, &in.Etag)
+	confirmFlag(cmd, &in.ConfirmLast)
 	plain(cmd, "site", "ip", "priority", "weight")
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
 		in.Fqdn, in.Id = args[0], args[1]
-		if f.Changed("site") {
-			in.Site = &site
-		}
-		if f.Changed("priority") {
-			in.Priority = &priority
-		}
-		if f.Changed("weight") {
-			in.Weight = &weight
-		}
+		given(f, "site", &in.Site, site)
+		given(f, "priority", &in.Priority, priority)
+		given(f, "weight", &in.Weight, weight)
 		answer, err := s.SetEndpoint(ctx, in)
 		if err != nil {
 			return err

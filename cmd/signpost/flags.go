@@ -140,6 +140,14 @@ const (
 // longestWait is how long the service waits at most, and without a time.
 const longestWait = "10s"
 
+// given puts a flag's value where it is wanted, if the flag was given: absent is the
+// default, and 0 is not.
+func given[T any](f *pflag.FlagSet, name string, to **T, value T) {
+	if f.Changed(name) {
+		*to = &value
+	}
+}
+
 // changes adds the flags that every change has.
 func changes(cmd *cobra.Command) *cobra.Command {
 	f := cmd.Flags()

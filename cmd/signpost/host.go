@@ -12,9 +12,9 @@ import (
 )
 
 func (c *cli) host() *cobra.Command {
-	return group("host", "Hosts: create, list, show, set, set-address, rotate-secret, share, unshare, transfer, accept, block, unblock, disable, enable, admin, delete", "",
+	return group("host", "Hosts: create, list, show, set, set-address, rotate-secret, share, unshare, transfer, accept, leave, block, unblock, disable, enable, admin, delete", "",
 		c.hostCreate(), c.hostList(), c.hostShow(), c.hostSet(), c.hostSetAddress(), c.hostRotateSecret(),
-		c.hostShare(), c.hostUnshare(), c.hostTransfer(), c.hostAccept(),
+		c.hostShare(), c.hostUnshare(), c.hostTransfer(), c.hostAccept(), c.hostLeave(),
 		c.hostBlock(), c.hostUnblock(), c.hostDisable(), c.hostEnable(), c.hostAdmin(), c.hostDelete())
 }
 
@@ -88,7 +88,14 @@ func (c *cli) hostList() *cobra.Command {
 	return cmd
 }
 
-func addresses(h *pb.Host) string { return orDash(strings.Join(h.GetAddresses(), " ")) }
+// addresses is those of a host, and behind a plus those of its endpoints.
+func addresses(h *pb.Host) string {
+	text := strings.Join(h.GetAddresses(), " ")
+	if len(h.GetEndpointAddresses()) > 0 {
+		text = strings.TrimSpace(text + " + " + strings.Join(h.GetEndpointAddresses(), " "))
+	}
+	return orDash(text)
+}
 
 func hostTTL(h *pb.Host) string {
 	if h.GetTtl() == 0 {

@@ -87,3 +87,19 @@ once; its former owner's secret, its editors and its challenge records go.`,
 	})
 	return changes(cmd)
 }
+
+func (c *cli) hostLeave() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "leave FQDN", Short: "Be an editor of a host no more", Args: takes(1, 1), ValidArgsFunction: c.hostNames,
+		Long: `Be an editor of a host no more that is shared with you by name. What is shared with a
+group of yours stays so: ask its owner.`,
+	}
+	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
+		answer, err := s.LeaveHost(ctx, &pb.LeaveHostRequest{Fqdn: args[0]})
+		if err != nil {
+			return err
+		}
+		return c.done("you are an editor of "+args[0]+" no more", answer.GetChange(), answer)
+	})
+	return changes(cmd)
+}

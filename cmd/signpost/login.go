@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/oauth2"
@@ -138,11 +139,12 @@ func (c *cli) getToken(ctx context.Context, client *http.Client, i login.Issuer,
 			}
 		})
 	}
-	return login.Device(ctx, client, i, func(uri, code, complete string) {
+	return login.Device(ctx, client, i, func(uri, code, complete string, until time.Time) {
 		text := fmt.Sprintf("Log in on any device at\n  %s\nwith the code\n  %s\n", clean(uri), clean(code))
 		if complete != "" {
 			text += fmt.Sprintf("or at this page, which has it:\n  %s\n", clean(complete))
 		}
+		text += "It can be entered until " + until.Local().Format("15:04 MST") + ".\n"
 		_, _ = fmt.Fprint(c.errOut, text)
 	})
 }

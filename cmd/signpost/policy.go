@@ -18,6 +18,7 @@ var policyKinds = []string{"failover", "all", "weighted"}
 func (c *cli) policySet() *cobra.Command {
 	in := &pb.SetPolicyRequest{}
 	var suspect timeSpan
+	var minHealthy, maxAnswers uint32
 	cmd := &cobra.Command{
 		Use: "set FQDN failover|all|weighted", Short: "Say how a host's answers are chosen; what is not given gets its default", Args: takes(2, 2),
 		Long: `Say how a host's answers are chosen from the endpoints that are up: all of them, those
@@ -31,16 +32,19 @@ with the lowest priority (failover), or some at random by weight (weighted).`,
 		return c.hostNames(cmd, args, begun)
 	}
 	f := cmd.Flags()
-	f.Uint32Var(&in.MinHealthy, "min-healthy", 0, "with fewer endpoints up than this none is believed to be down (default 1)")
+	f.Uint32Var(&minHealthy, "min-healthy", 0, "with fewer endpoints up than this none is believed to be down (default 1)")
 	f.StringArrayVar(&in.Fallback, "fallback", nil, "an address to be answered then; may be given again (default: all that no operator took away)")
 	f.Var(&choice{value: &in.Failback, allowed: []string{"auto", "manual"}}, "failback", "with failover: whether a lower priority that is up again is answered again by itself")
-	f.Uint32Var(&in.MaxAnswers, "max-answers", 0, "with weighted: the addresses of how many endpoints are answered (default 1)")
+	f.Uint32Var(&maxAnswers, "max-answers", 0, "with weighted: the addresses of how many endpoints are answered (default 1)")
 	f.Var(&suspect, "suspect-ttl", "no longer TTL while an endpoint that is answered is suspect (default 5s)")
 	etagFlag(cmd, &in.Etag)
 	plain(cmd, "min-healthy", "fallback", "max-answers", "suspect-ttl")
 	_ = cmd.RegisterFlagCompletionFunc("failback", cobra.FixedCompletions([]string{"auto", "manual"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
-		in.Fqdn, in.Kind, in.SuspectTtl = args[0], args[1], suspect.seconds
+		in.Fqdn, in.Kind = args[0], args[1]
+		given(f, "min-healthy", &in.MinHealthy, minHealthy)
+		given(f, "max-answers", &in.MaxAnswers, maxAnswers)
+		given(f, "suspect-ttl", &in.SuspectTtl, suspect.seconds)
 		answer, err := s.SetPolicy(ctx, in)
 		if err != nil {
 			return err

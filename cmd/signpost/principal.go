@@ -12,8 +12,47 @@ import (
 )
 
 func (c *cli) principal() *cobra.Command {
-	return group("principal", "People, for operators: disable, enable, transfer", "",
-		c.principalDisable(), c.principalEnable(), c.principalTransfer())
+	return group("principal", "People: show, and for operators disable, enable, transfer", "",
+		c.principalShow(), c.principalDisable(), c.principalEnable(), c.principalTransfer())
+}
+
+func (c *cli) principalShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show [NAME]", Short: "Show what the service knows of you, or, for operators, of others", Args: takes(0, 1), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: `Show a person, written ISSUER/SUBJECT, or a group, group:ISSUER/GROUP: whether their calls
+are taken, the groups that were last noted, how many hosts they have, and which tokens.
+Without a name it is you; others are for operators.`,
+		Example: "  signpost principal show egi/0123@egi.eu",
+	}
+	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
+		answer, err := s.GetPrincipal(ctx, &pb.GetPrincipalRequest{Name: first(append(args, "")...)})
+		if err != nil {
+			return err
+		}
+		if c.json() {
+			return c.printJSON(answer)
+		}
+		state := answer.GetState()
+		if w := answer.GetDisabled(); w != nil {
+			state += " since " + when(w.GetTime())
+			if w.GetReason() != "" {
+				state += ": " + w.GetReason()
+			}
+		}
+		rows := [][]string{{"name", answer.GetName()}, {"state", state}, {"operator", yesNo(answer.GetOperator())},
+			{"hosts", fmt.Sprintf("%d owned, %d edited", answer.GetHostsOwned(), answer.GetHostsEdited())}}
+		for _, g := range answer.GetGroups() {
+			rows = append(rows, []string{"in", g})
+		}
+		if answer.GetGroupsTime() != nil {
+			rows = append(rows, []string{"groups of", when(answer.GetGroupsTime())})
+		}
+		for _, id := range answer.GetTokenIds() {
+			rows = append(rows, []string{"token", id})
+		}
+		return table(c.out, rows)
+	})
+	return cmd
 }
 
 func (c *cli) principalDisable() *cobra.Command {

@@ -118,8 +118,11 @@ func (c *cli) checkerRemove() *cobra.Command {
 		Long: `Count the checker of a site no more: what it said last no longer matters. A checker that
 is only cut off for a while should stay; one that still runs registers anew.`,
 	}
+	in := &pb.RemoveCheckerRequest{}
+	cmd.Flags().BoolVar(&in.ConfirmLast, "confirm-last", false, "also if nothing of some hosts is up to those that are left")
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
-		answer, err := s.RemoveChecker(ctx, &pb.RemoveCheckerRequest{Site: args[0]})
+		in.Site = args[0]
+		answer, err := s.RemoveChecker(ctx, in)
 		if err != nil {
 			return err
 		}

@@ -65,12 +65,64 @@ func TestBodiesOfOneAddressAreBounded(t *testing.T) {
 	if n := o.value("signpost_http_bodies_refused_total"); n < 1 || !strings.Contains(o.log.String(), "127.0.0.1/32") {
 		t.Errorf("%f are counted: %s", n, o.log)
 	}
-	proxy := open(t, Limits{Bodies: most}, http.HandlerFunc(count), "127.0.0.1")
-	a, b := half(proxy), half(proxy)
-	for _, c := range []net.Conn{a, b} {
-		io.WriteString(c, strings.Repeat("x", 10))
-		ended("of a listed proxy", nil)
+}
+
+// Behind a listed proxy each client has its own bound; those of which the proxy does not say
+// who they are share a greater one, whatever they say themselves.
+func TestBodiesOfClientsOfAProxyAreBounded(t *testing.T) {
+	const most = 100
+	began, read := make(chan bool), make(chan error, 64) // those that are kept end with the test
+	o := open(t, Limits{Bodies: most}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadFull(r.Body, make([]byte, 60))
+		began <- true
+		if err == nil {
+			_, err = io.ReadAll(r.Body)
+		}
+		read <- err
+	}), "127.0.0.1")
+	half := func(headers string) net.Conn {
+		c := o.dial()
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70\r\n"+headers+"\r\n"+strings.Repeat("x", 60))
+		return c
 	}
+	kept := func(what string, headers string) net.Conn {
+		t.Helper()
+		c := half(headers)
+		<-began
+		select {
+		case err := <-read:
+			t.Fatalf("%s: %v", what, err)
+		default:
+		}
+		return c
+	}
+	cut := func(what string, headers string) {
+		t.Helper()
+		half(headers)
+		<-began
+		select {
+		case err := <-read:
+			if !errors.Is(err, ErrBodies) {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s: it is waited for", what)
+		}
+	}
+	kept("one client", "X-Forwarded-For: 198.51.100.1\r\n")
+	cut("the same", "X-Forwarded-For: 192.0.2.7, 198.51.100.1\r\n")
+	cut("the same in the other header", "Forwarded: for=198.51.100.1\r\n")
+	kept("another", "X-Forwarded-For: 198.51.100.2\r\n")
+	kept("one in IPv6", "X-Forwarded-For: 2001:db8::1\r\n")
+	cut("its neighbour", "X-Forwarded-For: 2001:db8::2\r\n")
+	for i, headers := range []string{
+		"", "X-Forwarded-For: unknown\r\n", "X-Forwarded-For: 192.0.2.8\r\nForwarded: for=192.0.2.9\r\n", "X-Forwarded-For: 127.0.0.1\r\n",
+		"Forwarded: for=_hidden\r\n", "X-Forwarded-For: ,\r\n",
+	} {
+		kept("of nobody "+string(rune('a'+i)), headers) // 360 octets of 400
+	}
+	cut("of nobody", "")
+	kept("a third", "X-Forwarded-For: 198.51.100.3\r\n")
 }
 
 // One that is worked on as it comes may be of any size.

@@ -21,7 +21,7 @@ type Limits struct {
 	Idle       time.Duration // a connection without a request
 	Stalled    time.Duration // one write of an answer that the peer does not take
 	PerAddress int           // connections of one IPv4 address or IPv6 /64; listed proxies may have any number
-	Bodies     int           // octets that calls of such an address keep of their bodies, all together; but of listed proxies
+	Bodies     int           // octets that calls of such an address, or of such a client of a listed proxy, keep of their bodies, all together
 }
 
 // Default is how it is in production.

@@ -74,7 +74,7 @@ func TestAnAnswerThatIsNotTakenIsNotKept(t *testing.T) {
 
 // A stream that has nothing to say for longer than that goes on.
 func TestAQuietStreamIsNotEnded(t *testing.T) {
-	const stalled = 50 * time.Millisecond
+	const stalled = 500 * time.Millisecond
 	o := open(t, Limits{Stalled: stalled}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "a")
 		w.(http.Flusher).Flush()
@@ -116,7 +116,7 @@ func TestNothingFollowsARequestThatIsChunked(t *testing.T) {
 
 // Who reads slowly is not one who has stopped, however much is written at once.
 func TestASlowReaderOfHTTP2GetsItAll(t *testing.T) {
-	const size, stalled = 16 << 20, 500 * time.Millisecond // far more than the client's window
+	const size, stalled = 32 << 20, 2 * time.Second // far more than the client's window
 	o := open(t, Limits{Stalled: stalled}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, size)) }))
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
@@ -132,7 +132,7 @@ func TestASlowReaderOfHTTP2GetsItAll(t *testing.T) {
 		var n int
 		n, err = io.ReadAtLeast(resp.Body, make([]byte, 256<<10), 1)
 		got += n
-		time.Sleep(20 * time.Millisecond) // it is slow
+		time.Sleep(40 * time.Millisecond) // it is slow
 	}
 	if got != size || err != io.EOF || time.Since(began) < stalled {
 		t.Errorf("%d octets in %s, then %v", got, time.Since(began), err)

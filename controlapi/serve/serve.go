@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ type Server struct {
 	local      *grpc.ClientConn
 	handler    http.Handler
 	document   func() ([]byte, error)
+	publicHost string // of PublicURL
 	bodyWithin time.Duration
 }
 
@@ -63,6 +65,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		service: c.Service, proxies: c.Proxies, log: c.Log, memory: bufconn.Listen(1 << 20),
+		publicHost: hostOf(c.PublicURL),
 		document:   sync.OnceValues(func() ([]byte, error) { return document(c.PublicURL) }),
 		bodyWithin: c.BodyWithin,
 	}
@@ -120,7 +123,7 @@ func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.H
 			s.grpc.ServeHTTP(w, pace(r, rest)) // caller refuses what the next case does
 		case len(r.Header["Authorization"]) > 1:
 			refuse(w, "Authorization", "it is given more than once, and a proxy on the way may have looked at another")
-		case madeByAPage(r):
+		case s.madeByAPage(r):
 			writeError(w, http.StatusForbidden, status.Error(codes.PermissionDenied, "a page of another site had the browser send this with a credential that it keeps; nothing was done"))
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			rest.ServeHTTP(w, r) // not through the mux, which would clean paths that hold names
@@ -133,13 +136,31 @@ func (s *Server) route(rest http.Handler, mounts map[string]http.Handler) http.H
 // madeByAPage reports whether a browser adds its user's credential to what another site's
 // page asks for. Browsers keep Basic credentials and send them as they do cookies, and
 // /nic/update changes something with a GET. The site of a name that we serve is another
-// one, too, though browsers may call it the same site.
-func madeByAPage(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") { // which no page can set
-	case "", "none", "same-origin":
+// one, too, though browsers may call it the same site. Older browsers, and all of them over
+// plain HTTP, say no more than the page's origin, and that only where a page does not just
+// look (Fetch standard, section 3.2).
+func (s *Server) madeByAPage(r *http.Request) bool {
+	if len(r.Header["Authorization"]) == 0 {
 		return false
 	}
-	return len(r.Header["Authorization"]) > 0
+	switch r.Header.Get("Sec-Fetch-Site") { // which no page can set
+	case "none", "same-origin":
+		return false
+	case "":
+		origin := r.Header.Get("Origin") // nor that
+		u, err := url.Parse(origin)
+		return origin != "" && (err != nil || u.Host != r.Host && u.Host != s.publicHost || u.Host == "")
+	}
+	return true
+}
+
+// hostOf is the host of a URL; "" for none.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {

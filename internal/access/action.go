@@ -36,12 +36,14 @@ const (
 	HostShare    Action = "host.share"
 	HostTransfer Action = "host.transfer"
 	HostAccept   Action = "host.accept" // of what its owner offers
+	HostLeave    Action = "host.leave"  // by an editor, of what is shared with them by name
 	TokenCreate  Action = "token.create"
 	TokenList    Action = "token.list"
 	TokenRevoke  Action = "token.revoke"
 	HostBlock    Action = "host.block"   // and unblock
 	HostDisable  Action = "host.disable" // and enable
 
+	PrincipalRead     Action = "principal.read"
 	PrincipalDisable  Action = "principal.disable"  // and enable
 	PrincipalTransfer Action = "principal.transfer" // of a person's hosts
 
@@ -66,6 +68,7 @@ const (
 	FreezeRead           Action = "freeze.read"
 	FreezeSet            Action = "freeze.set"
 	EndpointPassOver     Action = "endpoint.pass-over" // of nobody but the service's own automation
+	EndpointAuto         Action = "endpoint.auto"      // in records: a word was taken back, for which EndpointDrain and EndpointWord are asked
 
 	CertRead      Action = "cert.read"
 	CertIssue     Action = "cert.issue"
@@ -78,8 +81,8 @@ func Actions() []Action {
 		ZoneCreate, ZoneRead, ZoneList, ZoneUpdate, ZoneDelete, ZoneAccept, ZoneImport, ZoneReplace, ZoneExport,
 		HostCreate, HostRead, HostList, HostUpdate, HostDelete, SetAddresses, RotateSecret,
 		RecordRead, RecordSet, RecordDelete, AuditRead, StatusRead, WhoAmI, LoginRead, Watch,
-		ZoneLimits, ZoneOpen, HostShare, HostTransfer, HostAccept,
-		HostBlock, HostDisable, PrincipalDisable, PrincipalTransfer,
+		ZoneLimits, ZoneOpen, HostShare, HostTransfer, HostAccept, HostLeave,
+		HostBlock, HostDisable, PrincipalRead, PrincipalDisable, PrincipalTransfer,
 		TokenCreate, TokenList, TokenRevoke,
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,
 		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove,
@@ -91,7 +94,7 @@ func Actions() []Action {
 // Looks reports whether what is to be done changes nothing.
 func (a Action) Looks() bool {
 	switch a {
-	case ZoneRead, ZoneList, ZoneExport, HostRead, HostList, RecordRead, AuditRead, StatusRead, WhoAmI, LoginRead, Watch, TokenList,
+	case ZoneRead, ZoneList, ZoneExport, HostRead, HostList, RecordRead, AuditRead, StatusRead, WhoAmI, LoginRead, Watch, TokenList, PrincipalRead,
 		EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead:
 		return true
 	}
@@ -115,7 +118,7 @@ type Resource struct {
 	Policy *model.ZonePolicy // of the zone; nil for none
 
 	Host    model.Name // the nearest host at the name or above it; "": none
-	Owner   string     // of Host; for the Token actions: whose tokens they are, "": the caller's
+	Owner   string     // of Host; for the Token actions and PrincipalRead: whom they are about, "": the caller
 	Editors []model.PrincipalName
 	Offered model.PrincipalName // whom the owner of Host offers it, if the offer still stands
 	Blocked *model.Withdrawal   // of Host, by the zone's administrators; looked up for hosts' secrets, too

@@ -41,6 +41,7 @@ const Challenge = "_acme-challenge"
 //	user       zone.list, host.list          any                          yes: what is shown is decided by zone.read, host.read
 //	user       token.create, token.list,     their own tokens             yes
 //	           token.revoke
+//	user       principal.read                themselves                   yes
 //	user       one that rights gives to      any                          yes
 //	           zone's administrators, who
 //	           they are
@@ -155,7 +156,7 @@ func IsOfZones(a Action) bool {
 
 func aboutOneName(a Action) bool {
 	switch a {
-	case HostRead, HostUpdate, HostDelete, SetAddresses, RotateSecret, HostShare, HostTransfer, HostAccept, HostBlock, HostDisable, RecordRead, RecordSet, RecordDelete,
+	case HostRead, HostUpdate, HostDelete, SetAddresses, RotateSecret, HostShare, HostTransfer, HostAccept, HostLeave, HostBlock, HostDisable, RecordRead, RecordSet, RecordDelete,
 		EndpointRead, EndpointSet, EndpointRemove, EndpointRotateSecret, EndpointSetAddresses, EndpointBeat, EndpointWord, EndpointDrain,
 		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove, CertRead, CertIssue:
 		return true

@@ -40,10 +40,11 @@ var secretRights = []Action{HostRead, Watch, SetAddresses, RecordSet, RecordDele
 // endpointRights is what an endpoint's secret may do to its endpoint.
 var endpointRights = []Action{EndpointRead, EndpointSetAddresses, EndpointBeat, EndpointDrain}
 
+// rightsOf is what a role may do, but to give it up, which is nobody's to give.
 func rightsOf(r role) []Action {
 	var out []Action
 	for a, may := range rights {
-		if may&r != 0 {
+		if may&r != 0 && a != HostLeave {
 			out = append(out, a)
 		}
 	}
@@ -183,7 +184,7 @@ func coversHost(p model.NamePattern, a Action, r Resource) bool {
 // writesOnly reports whether an action writes nothing, or only records of these types.
 func writesOnly(types []uint16, a Action, r Resource) bool {
 	switch a {
-	case ZoneRead, ZoneExport, HostRead, RecordRead, AuditRead, StatusRead, Watch, EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead:
+	case ZoneRead, ZoneExport, HostRead, RecordRead, AuditRead, StatusRead, Watch, EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead, PrincipalRead:
 		return true
 	case RecordSet, RecordDelete:
 		return slices.Contains(types, r.Type)

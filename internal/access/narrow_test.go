@@ -108,12 +108,13 @@ func TestNarrowed(t *testing.T) {
 		p.Operator = true
 		check(t, p, ZoneDelete, apex, yes)
 		check(t, p, TokenList, Resource{Owner: "egi/bob"}, model.Denied)
+		check(t, p, PrincipalRead, Resource{Owner: "egi/bob"}, yes)
 	})
 	t.Run("everything is in no zone and under no name", func(t *testing.T) {
 		for _, l := range []model.TokenLimits{{Zone: zone}, {Host: "*.vo.example.org"}} {
 			p := narrowedAs(l)
 			p.Operator = true
-			for _, a := range []Action{AuditRead, StatusRead, Watch} {
+			for _, a := range []Action{AuditRead, StatusRead, Watch, PrincipalRead} {
 				check(t, p, a, Resource{}, model.Denied)
 			}
 		}

@@ -38,6 +38,7 @@ var rights = map[Action]role{
 	HostShare:    zoneAdmin | owner,
 	HostTransfer: zoneAdmin | owner,
 	HostAccept:   offered | owner, // who has accepted, may ask again for the answer
+	HostLeave:    editor,
 	HostBlock:    zoneAdmin,
 	HostDisable:  zoneAdmin | owner,
 
@@ -79,7 +80,7 @@ func decideUser(p Principal, a Action, r Resource) error {
 	if a == ZoneList || a == HostList {
 		return nil
 	}
-	if isOfTokens(a) && (r.Owner == "" || r.Owner == p.Name()) {
+	if (isOfTokens(a) || a == PrincipalRead) && (r.Owner == "" || r.Owner == p.Name()) {
 		return nil
 	}
 	is := roles(p, r)
@@ -107,6 +108,8 @@ func decideUser(p Principal, a Action, r Resource) error {
 		return e
 	case isOfTokens(a):
 		return denied("they are another's tokens", "ask an operator")
+	case a == PrincipalRead:
+		return denied("it is about another", "ask an operator")
 	case r.Name == "":
 		return denied("it is about everything", "say which host or zone of yours you mean")
 	}

@@ -43,7 +43,7 @@ func TestRightsOfPeople(t *testing.T) {
 				}
 				want := model.Denied
 				switch {
-				case a == WhoAmI || a == LoginRead || a == ZoneList || a == HostList || isOfTokens(a) && is == owner || rights[a]&is != 0 && (n == host || is&(zoneAdmin|registrar) != 0):
+				case a == WhoAmI || a == LoginRead || a == ZoneList || a == HostList || (isOfTokens(a) || a == PrincipalRead) && is == owner || rights[a]&is != 0 && (n == host || is&(zoneAdmin|registrar) != 0):
 					want = yes
 				case n == zone && is&(zoneAdmin|registrar) == 0, n == host && is == registrar:
 					want = model.NotFound
@@ -81,7 +81,7 @@ func TestRightsOfPeople(t *testing.T) {
 		}
 	})
 	t.Run("tokens are their owner's", func(t *testing.T) {
-		for _, a := range []Action{TokenCreate, TokenList, TokenRevoke} {
+		for _, a := range []Action{TokenCreate, TokenList, TokenRevoke, PrincipalRead} {
 			check(t, people[owner][0], a, Resource{}, yes)
 			check(t, people[owner][0], a, Resource{Owner: "egi/alice"}, yes)
 			check(t, people[owner][0], a, Resource{Owner: "egi/bob"}, model.Denied)
@@ -108,7 +108,7 @@ func TestRightsOfPeople(t *testing.T) {
 			}
 			for _, is := range []role{owner, editor, offered} {
 				want := model.Denied
-				if a == WhoAmI || a == LoginRead || a == HostList || a == ZoneList || isOfTokens(a) && is == owner || reads(a) && rights[a]&is != 0 {
+				if a == WhoAmI || a == LoginRead || a == HostList || a == ZoneList || (isOfTokens(a) || a == PrincipalRead) && is == owner || reads(a) && rights[a]&is != 0 {
 					want = yes
 				}
 				for _, p := range people[is] {

@@ -42,6 +42,7 @@ type Automation struct {
 	manual  map[store.HostAt]bool // hosts with manual fail-back
 	again   map[store.HostAt]bool // that could not be looked at
 	all     bool                  // all are to be looked for again
+	looked  int                   // how many hosts were looked at
 	recount bool                  // checkers, sites' words or the freeze switch have changed
 }
 

@@ -3,7 +3,6 @@ package automation
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"signpost/internal/access"
 	"signpost/internal/model"
@@ -16,112 +15,37 @@ import (
 // stand. It looks at those of which something has changed since the last look.
 func (a *Automation) failBack(ctx context.Context) error {
 	touched := a.store.Touched()
-	a.recount = a.recount || touched.Sites
-	if a.all = a.all || touched.All; a.all {
-		if err := a.find(ctx); err != nil {
-			return err
-		}
+	a.recount = a.recount || touched.Everywhere()
+	if touched.All = touched.All || a.all; touched.All {
+		a.again = map[store.HostAt]bool{}
 	}
-	look := a.again
+	for at := range a.again {
+		touched.Hosts = append(touched.Hosts, at)
+	}
+	due, err := a.look(ctx, touched)
+	if a.all = err != nil; err != nil {
+		return err
+	}
 	a.again = map[store.HostAt]bool{}
-	for _, h := range touched.Hosts {
-		look[h] = true
-	}
-	if touched.All || touched.Sites || a.all {
-		for h := range a.manual {
-			look[h] = true
-		}
-	}
+	a.tally.show()
 	var errs []error
-	var err error
-	if touched.Sites && !a.all {
-		err = a.tally.again(ctx, a.store)
-		errs = append(errs, err)
-	}
-	a.all = err != nil
-	defer a.tally.show()
-	for h := range look {
-		if err := a.pass(ctx, h); err != nil {
-			a.again[h] = true
+	for _, at := range due {
+		if err := a.pass(ctx, at); err != nil {
+			a.again[at] = true
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// find looks for all hosts with manual fail-back, and counts anew.
-func (a *Automation) find(ctx context.Context) error {
-	tx, err := a.store.Look(ctx)
-	if err != nil {
-		return err
-	}
-	zones, err := tx.Zones("", 0)
-	if err != nil {
-		return err
-	}
-	said, err := standing.All(tx)
-	if err != nil {
-		return err
-	}
-	a.manual = map[store.HostAt]bool{}
-	gone := maps.Clone(a.tally.hosts)
-	for _, z := range zones {
-		for n, err := range tx.EachName(z, "") {
-			if err != nil {
-				return err
-			}
-			at := store.HostAt{Zone: z.Name, Name: n.Name}
-			if isManual(n.Data.Host) {
-				a.manual[at] = true
-			}
-			if counted(n.Data.Host) {
-				a.tally.take(at, z, n.Data.Host, said)
-				delete(gone, at)
-			}
-		}
-	}
-	for at := range gone {
-		a.tally.set(at, nil)
-	}
-	return nil
-}
-
 func isManual(h *model.Host) bool {
 	return h != nil && h.Policy.Kind == model.PolicyFailover && h.Policy.ManualFailback
 }
 
-// pass makes the marks of one host what they are to be. Only what is to be changed costs
-// a transaction.
+// pass makes the marks of one host what they are to be.
 func (a *Automation) pass(ctx context.Context, at store.HostAt) error {
-	due := false
-	err := a.store.Read(ctx, func(tx *store.Tx) error {
-		z, h, err := find(tx, at)
-		delete(a.manual, at)
-		if err != nil {
-			return err
-		}
-		if !counted(h) {
-			a.tally.set(at, nil)
-			return nil
-		}
-		choice, said, err := standing.Choose(tx, z, at.Name, h)
-		if err != nil {
-			return err
-		}
-		a.tally.set(at, choice.Endpoints)
-		if !isManual(h) {
-			return nil
-		}
-		a.manual[at] = true
-		mark, unmark := marks(h, choice, said)
-		due = len(mark)+len(unmark) > 0
-		return nil
-	})
-	if err != nil || !due {
-		return err
-	}
 	var marked, unmarked []string
-	_, err = a.store.Update(ctx, func(tx *store.Tx) error {
+	_, err := a.store.Update(ctx, func(tx *store.Tx) error {
 		marked, unmarked = nil, nil
 		frozen, err := isFrozen(tx)
 		if err != nil || frozen {

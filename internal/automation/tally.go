@@ -1,13 +1,12 @@
 package automation
 
 import (
-	"context"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"signpost/internal/model"
-	"signpost/internal/standing"
 	"signpost/internal/store"
 	"signpost/internal/zone"
 )
@@ -21,19 +20,20 @@ type tally struct {
 	words    *prometheus.GaugeVec
 	silence  *prometheus.GaugeVec
 	lastSeen map[string]time.Time // checkers, by site
+	names    map[string]string    // ids and sites of endpoints
 }
 
 // stood is how an endpoint stood when it was looked at last.
 type stood struct {
-	id    string
-	state zone.State
+	id, site string
+	state    zone.State
 }
 
 var states = []zone.State{zone.Up, zone.Suspect, zone.Down, zone.Drained, zone.Bare}
 
 func newTally() *tally {
 	t := &tally{
-		hosts: map[store.HostAt][]stood{}, counts: map[zone.State]int{}, lastSeen: map[string]time.Time{},
+		hosts: map[store.HostAt][]stood{}, counts: map[zone.State]int{}, lastSeen: map[string]time.Time{}, names: map[string]string{},
 		stands: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "signpost_endpoints", Help: "Endpoints of hosts that have more than plain addresses, by how they stand: up, suspect, down, drained, no addresses.",
 		}, []string{"state"}),
@@ -58,7 +58,7 @@ func (t *tally) collectors() []prometheus.Collector {
 }
 
 // set takes how the endpoints of a host stand; nil: it has none, or plain addresses only.
-func (t *tally) set(at store.HostAt, now []zone.Standing) {
+func (t *tally) set(at store.HostAt, now []zone.Standing, h *model.Host) {
 	before := t.hosts[at]
 	for _, b := range before {
 		t.counts[b.state]--
@@ -74,11 +74,27 @@ func (t *tally) set(at store.HostAt, now []zone.Standing) {
 	}
 	stands := make([]stood, len(now))
 	for i := range now {
-		stands[i] = stood{now[i].ID, now[i].State}
+		stands[i] = stood{t.one(now[i].ID), t.one(h.Endpoints[i].Site), now[i].State}
 		t.counts[now[i].State]++
 	}
 	t.hosts[at] = stands
 }
+
+// one is a string of which one is kept, however many endpoints have it.
+func (t *tally) one(s string) string {
+	if len(t.names) > mostNames {
+		t.names = map[string]string{}
+	}
+	kept, ok := t.names[s]
+	if !ok {
+		kept = strings.Clone(s)
+		t.names[kept] = kept
+	}
+	return kept
+}
+
+// mostNames is how many different ids and sites are kept apart.
+const mostNames = 10000
 
 func (t *tally) show() {
 	for _, s := range states {
@@ -97,35 +113,6 @@ func counted(h *model.Host) bool {
 		}
 	}
 	return h.Checked && len(h.Endpoints) > 0
-}
-
-// again counts all hosts that are known anew, at one revision: what is said of a site, or
-// a checker, has changed.
-func (t *tally) again(ctx context.Context, s *store.Store) error {
-	tx, err := s.Look(ctx)
-	if err != nil {
-		return err
-	}
-	said, err := standing.All(tx)
-	if err != nil {
-		return err
-	}
-	for at := range t.hosts {
-		z, h, err := find(tx, at)
-		if err != nil {
-			return err
-		}
-		t.take(at, z, h, said)
-	}
-	return nil
-}
-
-func (t *tally) take(at store.HostAt, z *model.Zone, h *model.Host, said *standing.Everything) {
-	if !counted(h) {
-		t.set(at, nil)
-		return
-	}
-	t.set(at, zone.Choose(h, said.Of(z, at.Name)).Endpoints)
 }
 
 // checkers shows how long registered checkers have given no sign of life.

@@ -64,7 +64,7 @@ func (a *Automation) endWord(ctx context.Context, w store.WordOn) error {
 }
 
 var wordActions = map[model.KeyKind]access.Action{
-	model.EndpointWordKey: access.EndpointDrain, model.HostWordKey: access.HostWord, model.SiteWordKey: access.SiteWord,
+	model.EndpointWordKey: access.EndpointAuto, model.HostWordKey: access.HostWord, model.SiteWordKey: access.SiteWord,
 }
 
 func describe(w *model.Word) string {

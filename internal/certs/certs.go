@@ -1,5 +1,5 @@
-// Package certs answers one question: which certificate is to be shown, and whose are to
-// be believed now, when their files are renewed while we run?
+// Package certs answers one question: what is to be shown and whom to be believed now,
+// certificates, authorities or passwords, when their files are renewed while we run?
 package certs
 
 import (
@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"signpost/internal/model"
@@ -69,3 +70,33 @@ func OpenRoots(file string, log Log) (*Roots, error) {
 
 // Get is the authorities to believe now. It is never nil.
 func (r *Roots) Get() *x509.CertPool { return r.get() }
+
+// Word is a password, or another secret of one line, in a file, read again when it changes.
+// What is around it, spaces and ends of lines, is not of it.
+type Word struct{ kept[string] }
+
+// OpenWord reads the file, as Open does; what says what the word is, for errors and the
+// log, which never show it.
+func OpenWord(what, file string, log Log) (*Word, error) {
+	w := &Word{kept[string]{
+		what: what, files: []string{file},
+		read: func() (*string, error) {
+			raw, err := os.ReadFile(file)
+			word := strings.TrimSpace(string(raw))
+			if err == nil && word == "" {
+				err = errors.New("the file is empty")
+			}
+			if err != nil {
+				return nil, model.E(model.Invalid, "read "+what, file).From(err)
+			}
+			return &word, nil
+		},
+	}}
+	if err := w.open(log); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Get is the word to say now. It is never empty.
+func (w *Word) Get() string { return *w.get() }

@@ -93,3 +93,37 @@ func TestFilesThatCannotBeUsedAreRefusedAtTheStart(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A password is read again as a certificate is, and never shown.
+func TestAPasswordIsReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	certstest.Replace(t, file, []byte(" \n"))
+	if _, err := OpenWord("password", file, nil); model.KindOf(err) != model.Invalid || !strings.Contains(err.Error(), "the file is empty") {
+		t.Errorf("%v", err)
+	}
+	certstest.Replace(t, file, []byte("one two\r\n"))
+	log := &bytes.Buffer{}
+	w, err := OpenWord("password", file, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(word string) {
+		t.Helper()
+		if got := w.Get(); got != word {
+			t.Errorf("%q, want %q", got, word)
+		}
+	}
+	want("one two")
+	certstest.Replace(t, file, []byte("three"))
+	want("three")
+	w.patience = 0
+	certstest.Replace(t, file, nil)
+	want("three")
+	os.Remove(file)
+	want("three")
+	certstest.Replace(t, file, []byte("four"))
+	want("four")
+	if s := log.String(); strings.Count(s, "password renewed") != 2 || strings.Count(s, "the new password cannot be used") != 2 || strings.Contains(s, "three") || strings.Contains(s, "four") {
+		t.Error(s)
+	}
+}

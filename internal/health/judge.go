@@ -43,6 +43,10 @@ type entry struct {
 	told model.Verdict
 	left int   // attempts of the first round, at most
 	in   Count // how it is counted in its site's tally
+	// doubted is whether it failed when a doubt ended, and has not been up since; failed is
+	// how often in a row it has failed since then. What failed before then tells nothing.
+	doubted bool
+	failed  int
 }
 
 // NewJudge is one that knows no target.
@@ -51,19 +55,18 @@ func NewJudge[ID comparable]() *Judge[ID] {
 }
 
 // Put adds a target, or replaces it by one of which nothing is known yet.
-func (j *Judge[ID]) Put(id ID, t Target) []Change[ID] {
-	freed := j.Remove(id)
+func (j *Judge[ID]) Put(id ID, t Target) {
+	j.Remove(id)
 	mind := NewMind(t.Check)
 	j.known[id] = &entry{Target: t, mind: mind, left: max(mind.fall, mind.rise)}
 	j.silent++
-	return freed
 }
 
-// Remove forgets a target. What doubt of it withheld from others is returned.
-func (j *Judge[ID]) Remove(id ID) []Change[ID] {
+// Remove forgets a target.
+func (j *Judge[ID]) Remove(id ID) {
 	c := j.known[id]
 	if c == nil {
-		return nil
+		return
 	}
 	if c.left > 0 {
 		j.silent--
@@ -71,7 +74,7 @@ func (j *Judge[ID]) Remove(id ID) []Change[ID] {
 	j.count(c, Count{})
 	delete(j.known, id)
 	delete(j.held, id)
-	return j.reconsider()
+	j.reconsider()
 }
 
 // See takes one attempt and returns what is to be told now: nothing, its target's new
@@ -89,15 +92,19 @@ func (j *Judge[ID]) See(id ID, a model.Attempt, now time.Duration) []Change[ID] 
 			j.silent--
 		}
 	}
-	if changed {
-		delete(j.held, id) // what was withheld of it has passed
+	if c.doubted && a.Reason.Blames() {
+		c.failed++
+	} else if a.Reason == model.Fine {
+		c.failed = 0
 	}
 	j.count(c, j.counted(c))
-	freed := j.reconsider()
-	if changed {
-		freed = j.tell(id, c, freed)
+	j.reconsider()
+	_, withheld := j.held[id]
+	delete(j.held, id) // what was withheld of it has passed, or is looked at again
+	if changed || withheld {
+		return j.tell(id, c)
 	}
-	return freed
+	return nil
 }
 
 // Doubt is what the judge thinks of itself.
@@ -116,21 +123,23 @@ func (j *Judge[ID]) Settled(id ID) bool {
 // register. A target that cannot be tried from here has had its round too.
 func (j *Judge[ID]) Silent() int { return j.silent }
 
-// tell adds a target's verdict to what is to be told, unless it is as told before or is
-// withheld.
-func (j *Judge[ID]) tell(id ID, c *entry, to []Change[ID]) []Change[ID] {
+// tell is a target's verdict to be told, nothing when it is as told before or is withheld.
+func (j *Judge[ID]) tell(id ID, c *entry) []Change[ID] {
 	verdict, why := c.mind.Verdict()
-	if verdict == c.told {
-		return to
+	if verdict == model.Up || verdict == model.Down && c.failed >= c.mind.fall {
+		c.doubted = false
 	}
-	if verdict != model.Up && j.withholds(c) {
+	if verdict == c.told {
+		return nil
+	}
+	if verdict != model.Up && (j.withholds(c) || c.doubted && (verdict == model.Down || c.failed == 0)) {
 		j.held[id] = struct{}{}
-		return to
+		return nil
 	}
 	c.told = verdict
 	c.Stranger = c.Stranger && verdict != model.Up
 	j.count(c, j.counted(c))
-	return append(to, Change[ID]{id, verdict, why})
+	return []Change[ID]{{id, verdict, why}}
 }
 
 // counted is how a target counts: not before it was heard of, nor once it was said to be
@@ -176,19 +185,20 @@ func (j *Judge[ID]) count(c *entry, as Count) {
 	}
 }
 
-// reconsider asks again whether to doubt, and returns what need not be withheld any more.
-func (j *Judge[ID]) reconsider() (freed []Change[ID]) {
+// reconsider asks again whether to doubt. When a doubt ends, what was seen in it is not told
+// after all: a checker that was cut off gets its targets back one by one, and those that
+// are not yet tried again would be said to be down.
+func (j *Judge[ID]) reconsider() {
 	was := j.doubt
 	if j.ask(); j.doubt >= was {
-		return nil
+		return
 	}
-	for id := range j.held {
-		if c := j.known[id]; !j.withholds(c) {
-			delete(j.held, id)
-			freed = j.tell(id, c, freed)
+	for id, c := range j.known {
+		_, withheld := j.held[id] // also when it has been fine once since
+		if (withheld || c.mind.Failing()) && !j.withholds(c) {
+			c.doubted, c.failed = true, 0
 		}
 	}
-	return freed
 }
 
 // withholds reports whether nothing bad is told of a target now.

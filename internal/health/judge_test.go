@@ -121,12 +121,55 @@ func TestADoubtingCheckerTellsNothingBad(t *testing.T) {
 	if c.Doubt() != NoDoubt {
 		t.Errorf("doubt %v when only one site fails", c.Doubt())
 	}
-	c.wants(t, "what was withheld and still holds", model.Down, "c")
+	for i := range 10 { // what failed while it was cut off tells nothing
+		if v := c.told[fmt.Sprint("c", i)]; v == model.Down {
+			t.Errorf("told %v of c%d when the doubt ends", v, i)
+		}
+	}
+	c.rounds(3, "c")
+	c.wants(t, "what was withheld and fails anew", model.Down, "c")
 	c.rounds(5, "c")
 	c.wants(t, "what was withheld and passed", model.Up, "a", "b")
 	if c.Withheld() != 0 {
 		t.Errorf("%d are withheld", c.Withheld())
 	}
+}
+
+// A checker that was cut off gets its targets back one by one: none of those that it has not
+// tried again is said to be down, nor the one that ends the doubt.
+func TestWhatWasSeenInADoubtIsNotToldWhenItEnds(t *testing.T) {
+	c := newCourt("a", "b", "c")
+	c.rounds(5)
+	c.rounds(20, "a", "b", "c")
+	seen := c.n
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	var order []string
+	for _, site := range []string{"a", "b", "c"} {
+		for i := range 10 {
+			for range 3 {
+				order = append(order, fmt.Sprint(site, i))
+			}
+		}
+	}
+	r.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] })
+	c.now += time.Hour // held for long enough
+	for n, id := range order {
+		c.take(c.See(id, fine, c.now))
+		for id, v := range c.told {
+			if v == model.Down {
+				t.Fatalf("told %v of %s after %d attempts, doubt %v", v, id, n, c.Doubt())
+			}
+		}
+	}
+	c.wants(t, "all back", model.Up, "a", "b", "c")
+	if c.n > seen+30 || c.Withheld() != 0 {
+		t.Errorf("%d told since, %d withheld", c.n-seen, c.Withheld())
+	}
+	// It is believed again.
+	c.rounds(3, "b")
+	c.wants(t, "b is lost", model.Down, "b")
 }
 
 func TestACheckerThatBeginsCutOffTellsNothing(t *testing.T) {
@@ -136,8 +179,9 @@ func TestACheckerThatBeginsCutOffTellsNothing(t *testing.T) {
 		t.Errorf("%d told, %d silent, %d withheld", c.n, c.Silent(), c.Withheld())
 	}
 	for i := range 10 { // one site is taken away: what is left is one site
-		c.take(c.Remove(fmt.Sprint("b", i)))
+		c.Remove(fmt.Sprint("b", i))
 	}
+	c.rounds(3, "a", "b")
 	c.wants(t, "only one site is left", model.Down, "a")
 }
 
@@ -231,7 +275,7 @@ func TestTalliesAreWhatACountFinds(t *testing.T) {
 		id := fmt.Sprint([]string{"a", "b", "c", "A", "B"}[r.IntN(5)], r.IntN(10))
 		switch n := r.IntN(100); {
 		case n == 0:
-			c.take(c.Remove(id))
+			c.Remove(id)
 			delete(c.told, id)
 		case n == 1 || c.known[id] == nil:
 			kind := model.CheckTCP
@@ -240,7 +284,7 @@ func TestTalliesAreWhatACountFinds(t *testing.T) {
 			}
 			delete(c.told, id)
 			strangers[id] = r.IntN(4) == 0
-			c.take(c.Put(id, Target{Site: strings.ToLower(id[:1]), Owner: fmt.Sprint(r.IntN(3)), Check: model.Check{Kind: kind, Port: 1}, Stranger: strangers[id]}))
+			c.Put(id, Target{Site: strings.ToLower(id[:1]), Owner: fmt.Sprint(r.IntN(3)), Check: model.Check{Kind: kind, Port: 1}, Stranger: strangers[id]})
 		default:
 			c.take(c.See(id, []model.Attempt{fine, fails, nothing}[min(2, r.IntN(5)/(1+int(c.now/(200*time.Second))%2))], c.now))
 		}

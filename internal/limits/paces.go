@@ -29,18 +29,34 @@ func NewPaces() *Paces {
 // Take counts one more thing that who does, who may do perMinute of them, at most twice
 // as many at once. When that is too much it counts nothing and says how long to wait.
 func (p *Paces) Take(who string, perMinute int, now time.Time) (wait time.Duration) {
+	return p.TakeN(who, perMinute, 1, now)
+}
+
+// TakeN is Take for one thing that counts as n, and as perMinute at most.
+func (p *Paces) TakeN(who string, perMinute, n int, now time.Time) (wait time.Duration) {
+	return p.take(who, rate.Limit(float64(perMinute)/60), 2*perMinute, min(n, perMinute), now)
+}
+
+// TakeOf is Take for who may do most of them at once, and as many again within a time.
+func (p *Paces) TakeOf(who string, most int, within time.Duration, now time.Time) (wait time.Duration) {
+	return p.take(who, rate.Limit(float64(most)/within.Seconds()), most, 1, now)
+}
+
+func (p *Paces) take(who string, limit rate.Limit, burst, n int, now time.Time) (wait time.Duration) {
 	p.mu.Lock()
 	l, ok := p.all.Get(who)
 	if !ok {
-		l = rate.NewLimiter(rate.Limit(float64(perMinute)/60), 2*perMinute)
+		l = rate.NewLimiter(limit, burst)
 		p.all.Add(who, l)
 	}
 	p.mu.Unlock()
-	if limit := rate.Limit(float64(perMinute) / 60); l.Limit() != limit {
+	if l.Limit() != limit {
 		l.SetLimitAt(now, limit)
-		l.SetBurstAt(now, 2*perMinute)
 	}
-	r := l.ReserveN(now, 1)
+	if l.Burst() != burst {
+		l.SetBurstAt(now, burst)
+	}
+	r := l.ReserveN(now, n)
 	if wait = r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -61,12 +62,34 @@ func (p *provider) context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, p.client)
 }
 
+// deviceWithin is how long a code is waited for of which the issuer does not say how long it
+// can be entered, though it must (RFC 8628 section 3.2), and deviceMost how long at most. It is
+// asked every deviceEvery seconds when it says nothing that will do, else as it says.
+const (
+	deviceWithin = 10 * time.Minute
+	deviceMost   = time.Hour
+	deviceEvery  = 5
+)
+
+// bounded puts what an issuer says of a code and leaves out, or cannot mean, right.
+func bounded(da *oauth2.DeviceAuthResponse, now time.Time) {
+	if da.Expiry.IsZero() {
+		da.Expiry = now.Add(deviceWithin)
+	}
+	if last := now.Add(deviceMost); da.Expiry.After(last) {
+		da.Expiry = last
+	}
+	if da.Interval <= 0 || da.Interval > int64(deviceMost/time.Second) {
+		da.Interval = deviceEvery
+	}
+}
+
 // ErrNoDevices is that an issuer has no device flow.
 var ErrNoDevices = errors.New("the issuer offers no login with a code on another device; try --browser")
 
 // Device gets a token by the device flow (RFC 8628): tell shows the person where to
-// enter which code; complete, which may be empty, is both in one.
-func Device(ctx context.Context, client *http.Client, i Issuer, tell func(uri, code, complete string)) (*oauth2.Token, error) {
+// enter which code, and until when; complete, which may be empty, is both in one.
+func Device(ctx context.Context, client *http.Client, i Issuer, tell func(uri, code, complete string, until time.Time)) (*oauth2.Token, error) {
 	p, err := i.ask(ctx, client)
 	if err != nil {
 		return nil, err
@@ -80,7 +103,8 @@ func Device(ctx context.Context, client *http.Client, i Issuer, tell func(uri, c
 	if err != nil {
 		return nil, fmt.Errorf("ask the issuer %s for a code: %w", i.URL, inWords(err))
 	}
-	tell(da.VerificationURI, da.UserCode, da.VerificationURIComplete)
+	bounded(da, time.Now())
+	tell(da.VerificationURI, da.UserCode, da.VerificationURIComplete, da.Expiry)
 	for {
 		token, err := p.DeviceAccessToken(ctx, da, oauth2.VerifierOption(verifier))
 		switch {

@@ -114,7 +114,7 @@ func (b *book) arrangeHost(h Host, first bool, now time.Duration) (put []*target
 			drop = append(drop, t.id)
 			delete(b.targets, t.id)
 			delete(b.awaited, t.id)
-			b.tell(b.judge.Remove(t.id))
+			b.judge.Remove(t.id)
 		}
 		b.limit.leave(s, now)
 		delete(b.byName, s.Endpoint)
@@ -138,7 +138,7 @@ func (b *book) arrangeHost(h Host, first bool, now time.Duration) (put []*target
 			t := &target{id: b.last, of: s, addr: a}
 			s.targets = append(s.targets, t)
 			b.targets[t.id] = t
-			b.tell(b.judge.Put(t.id, health.Target{Site: s.site, Owner: s.owner, Check: s.check, Stranger: !first || b.saidDown(s)}))
+			b.judge.Put(t.id, health.Target{Site: s.site, Owner: s.owner, Check: s.check, Stranger: !first || b.saidDown(s)})
 			put = append(put, t)
 		}
 	}

@@ -274,7 +274,9 @@ func TestACheckerInDoubtNeitherTellsNorRegisters(t *testing.T) {
 		t.Error("it may register while it doubts itself")
 	}
 	d.round(2, "192.0.2.1")
-	d.wants("only one did", d.says(), "east@3/1=up north@1/1=down south@2/1=up")
+	d.wants("only one did, as far as was seen since", d.says(), "east@3/1=up south@2/1=up")
+	d.round(1, "192.0.2.1")
+	d.wants("it has failed anew", d.says(), "north@1/1=down")
 	if !d.mayRegister() {
 		t.Error("it may not register without a doubt")
 	}

@@ -14,8 +14,8 @@ import (
 
 // The bounds of looking for audit records.
 const (
-	auditPage = 1000   // of one read
-	auditLook = 20_000 // of one call
+	auditPage = 1000   // records of one read, more or less, and keys at most
+	auditLook = 20_000 // records of one call, more or less
 	// Spans of time that are read at once: the first, by which factor they grow and
 	// shrink, and the longest.
 	firstSpan   = time.Minute
@@ -32,7 +32,7 @@ const (
 // range first, etcd would read all of it, for each page anew.
 func (tx *Tx) AuditRecords(before string, since time.Time, limit int, match func(*model.AuditRecord) bool) (out []*model.AuditRecord, more string, err error) {
 	prefix := tx.s.keys.audits()
-	w := auditWindow{tx: tx, from: tx.s.keys.audit(firstAuditID(since)), to: prefixEnd(prefix), end: time.Now().Truncate(time.Millisecond), span: firstSpan}
+	w := auditWindow{tx: tx, from: tx.s.keys.audit(firstAuditID(since)), to: prefixEnd(prefix), end: time.Now().Truncate(time.Millisecond), span: firstSpan, page: auditPage / spanFactor}
 	key, place := splitAuditID(before)
 	if before != "" {
 		w.to, w.end = tx.s.keys.audit(key), auditTime(before)
@@ -70,7 +70,21 @@ type auditWindow struct {
 	from, to string
 	end      time.Time // of to, as far as is known: how many records a span holds rests on it, and no more
 	span     time.Duration
-	looked   int
+	page     int // keys of the next read: of one record each, or of as many as share a transaction
+	looked   int // records
+}
+
+// look counts what was read.
+func (w *auditWindow) look(kvs []*mvccpb.KeyValue) {
+	records := 0
+	for _, kv := range kvs {
+		raws, _ := splitAudits(kv.Value)
+		records += max(len(raws), 1)
+	}
+	w.looked += records
+	if len(kvs) > 0 {
+		w.page = max(auditPage*len(kvs)/records, spanFactor)
+	}
 }
 
 // next is the records of the span before to, the oldest first, and whether there are none
@@ -89,34 +103,37 @@ func (w *auditWindow) next() (kvs []*mvccpb.KeyValue, last bool, err error) {
 			w.end = at
 			continue
 		}
+		page := w.page
 		if w.span < time.Millisecond { // so many in one that only their order is left
-			kvs, err := w.tx.list(begin, w.to, auditPage, clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
-			return w.reversed(kvs, begin, at), last && len(kvs) < auditPage, err
+			kvs, err := w.tx.list(begin, w.to, int64(page), clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
+			w.look(kvs)
+			full := len(kvs) == page
+			return w.reversed(kvs, full, begin, at), last && !full, err
 		}
-		if kvs, err = w.tx.list(begin, w.to, auditPage); err != nil {
+		if kvs, err = w.tx.list(begin, w.to, int64(page)); err != nil {
 			return nil, false, err
 		}
-		w.looked += len(kvs)
-		if len(kvs) == auditPage { // perhaps not all
+		w.look(kvs)
+		if len(kvs) == page { // perhaps not all
 			w.span /= spanFactor
 			continue
 		}
 		w.to, w.end = begin, at
-		if len(kvs) < auditPage/spanFactor {
+		if len(kvs) < page/spanFactor {
 			w.span = min(w.span*spanFactor, longestSpan)
 		}
 		return kvs, last, nil
 	}
 }
 
-// reversed takes a page that begins with the newest, and goes on before it.
-func (w *auditWindow) reversed(kvs []*mvccpb.KeyValue, begin string, at time.Time) []*mvccpb.KeyValue {
-	w.looked += len(kvs)
+// reversed takes a page that begins with the newest, and goes on before it. A full one may
+// not be all.
+func (w *auditWindow) reversed(kvs []*mvccpb.KeyValue, full bool, begin string, at time.Time) []*mvccpb.KeyValue {
 	out := make([]*mvccpb.KeyValue, len(kvs))
 	for i, kv := range kvs {
 		out[len(kvs)-1-i] = kv
 	}
-	if len(kvs) == auditPage {
+	if full {
 		w.to = string(out[0].Key)
 		w.end = auditTime(strings.TrimPrefix(w.to, w.tx.s.keys.audits()))
 	} else {

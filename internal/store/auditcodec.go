@@ -76,14 +76,16 @@ func splitAudits(value []byte) (records [][]byte, err error) {
 		if n < 0 {
 			return nil, errNoAudit
 		}
-		if num != auditRecords || typ != protowire.BytesType {
-			return [][]byte{value}, nil // a record as it was once written
-		}
-		raw, m := protowire.ConsumeBytes(rest[n:])
+		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
 		if m < 0 {
 			return nil, errNoAudit
 		}
-		records = append(records, raw)
+		switch raw, _ := protowire.ConsumeBytes(rest[n:]); {
+		case num == auditRecords && typ == protowire.BytesType:
+			records = append(records, raw)
+		case records == nil:
+			return [][]byte{value}, nil // a record as it was once written
+		}
 		rest = rest[n+m:]
 	}
 	return records, nil

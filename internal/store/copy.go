@@ -23,6 +23,7 @@ type kept struct {
 	now     atomic.Pointer[world]
 	touched touches
 	past    past
+	recent  recent
 
 	mu      sync.Mutex
 	moved   chan struct{} // closed and made anew whenever now moves

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,11 +77,15 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	k.recent.reset(w.rev)
 	k.publish(w)
 	k.touched.everything()
 	go thrift.GiveBack() // it ends soon and touches nothing of ours
 	k.s.log.Info("the copy of the state is there", "revision", w.rev, "keys", w.keys.tree.Len())
 	for r := range events {
+		if ctx.Err() != nil {
+			break // it may be of a stream that was opened again
+		}
 		if err := r.Err(); err != nil {
 			return true, translate(err, "keep copy", "")
 		}
@@ -91,15 +96,33 @@ func (k *kept) once(ctx context.Context) (following bool, err error) {
 		if k.past.wanted() {
 			parts = byRevision(r)
 		}
+		before := w
+		for _, e := range r.Events {
+			k.remember(before, e)
+		}
 		for _, part := range parts {
 			w = k.after(w, part)
 			k.publish(w)
 		}
 		for _, e := range r.Events {
-			k.touched.key(k.s.keys, string(e.Kv.Key))
+			k.touched.key(k.s, before, string(e.Kv.Key), e.Kv.Value)
 		}
 	}
 	return true, cmp.Or(context.Cause(ctx), errClosed)
+}
+
+// remember notes a change for ChangedSince.
+func (k *kept) remember(before *world, e *clientv3.Event) {
+	key := string(e.Kv.Key)
+	if !strings.HasPrefix(key, k.s.keys.dns()) || k.s.keys.isRev(key) {
+		return
+	}
+	c := changedKey{rev: e.Kv.ModRevision, key: key}
+	if z, ok := strings.CutPrefix(key, k.s.keys.zones()); ok {
+		name, err := unreverse(z)
+		c.same = err == nil && sameNames(name, before.find(key).value, e.Kv.Value)
+	}
+	k.recent.note(c)
 }
 
 // begin reads the whole when the watch is open, and gives it when the watch has shown
@@ -127,6 +150,8 @@ func (k *kept) begin(ctx context.Context, events clientv3.WatchChan) (*world, er
 				return nil, cmp.Or(context.Cause(ctx), errClosed)
 			case failed != nil:
 				return nil, translate(failed, "keep copy", "")
+			case ctx.Err() != nil: // it may be of a stream that was opened again
+				return nil, context.Cause(ctx)
 			case r.Created:
 				limit.Stop()
 				reading.Go(func() { read <- k.readWhole(ctx) })

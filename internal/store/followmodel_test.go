@@ -206,7 +206,7 @@ func (d *drill) fail(rt *rapid.T, format string, args ...any) {
 
 // commit makes a change and remembers it.
 func (d *drill) commit(rt *rapid.T, marked bool, ops ...clientv3.Op) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	resp, err := d.direct.client.Txn(ctx).Then(ops...).Commit()
 	if err != nil {
@@ -319,7 +319,7 @@ func (d *drill) settle(rt *rapid.T) {
 		if fresh && d.checks.fresh() && d.copyIsFresh(rt, time.Second) {
 			return
 		}
-		if time.Since(begin) > 30*time.Second {
+		if time.Since(begin) > 60*time.Second {
 			d.fail(rt, "after %v: followed up to %d of epochs %v, fresh: %t; by a monitor: %t", time.Since(begin), d.follows.rev, d.follows.possible, fresh, d.checks.fresh())
 		}
 		time.Sleep(2 * time.Millisecond)

@@ -55,15 +55,19 @@ func (in *inflow) run(ctx context.Context) {
 		// minutes, keep a quiet watch from being compacted away.
 		watch := w.Watch(ctx, s.from, clientv3.WithRange(s.to), clientv3.WithRev(in.from[i]),
 			clientv3.WithCreatedNotify(), clientv3.WithFragment(), clientv3.WithProgressNotify())
-		taking.Go(func() { cancel(in.hand(i, watch)) })
+		taking.Go(func() { cancel(in.hand(ctx, i, watch)) })
 	}
 	taking.Wait()
 	in.err = context.Cause(ctx)
 }
 
-// hand gives on what the watch of a span brings, until it ends.
-func (in *inflow) hand(of int, watch clientv3.WatchChan) error {
+// hand gives on what the watch of a span brings, until it or ctx ends. ctx has ended before
+// a stream that was opened again brings anything; the client may yet give that on.
+func (in *inflow) hand(ctx context.Context, of int, watch clientv3.WatchChan) error {
 	for r := range watch {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		size := sizeOf(r)
 		if all := in.waiting.Add(size); all > in.limit && all > size {
 			return errBehind

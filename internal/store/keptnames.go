@@ -3,7 +3,11 @@ package store
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"signpost/internal/model"
 	"signpost/internal/store/storepb"
@@ -59,6 +63,50 @@ func (tx *Tx) KeptSince(z *model.Zone, f model.Former, names ...model.Name) ([]*
 		out[i] = h.Kept(f.ExpireTime)
 	}
 	return out, nil
+}
+
+// KeptBelow is the names strictly below one that are kept, with for whom and until when,
+// and those of former incarnations of the zone; of each incarnation at most limit are looked
+// at. One that comes before the commit makes the change be decided again.
+func (tx *Tx) KeptBelow(z *model.Zone, formers []model.Former, name model.Name, limit int) (map[model.Name]*model.KeptName, error) {
+	out := map[model.Name]*model.KeptName{}
+	for _, f := range formers {
+		then := *z
+		then.Incarnation = f.Incarnation
+		if err := tx.keptBelow(out, &then, tx.s.keys.kept(then, name), limit, keptAt); err != nil {
+			return nil, err
+		}
+		if err := tx.keptBelow(out, &then, tx.s.keys.host(then, name), limit, func(kv *mvccpb.KeyValue) (*model.KeptName, error) {
+			h, err := decodeHostControl(kv.Value, kv.ModRevision)
+			if err != nil {
+				return nil, err
+			}
+			return h.Kept(f.ExpireTime), nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, tx.keptBelow(out, z, tx.s.keys.kept(*z, name), limit, keptAt)
+}
+
+func keptAt(kv *mvccpb.KeyValue) (*model.KeptName, error) { return decodeKept(kv.Value) }
+
+func (tx *Tx) keptBelow(out map[model.Name]*model.KeptName, z *model.Zone, from string, limit int, read func(*mvccpb.KeyValue) (*model.KeptName, error)) error {
+	kvs, err := tx.list(from+"\x00", prefixEnd(from), int64(limit))
+	if err != nil {
+		return err
+	}
+	for _, kv := range kvs {
+		key := string(kv.Key)
+		_, _, name, err := parseNameKey(reversed(z.Name), strconv.FormatUint(z.Incarnation, 10), key[strings.LastIndexByte(key, '/')+1:])
+		if err != nil {
+			return err
+		}
+		if out[name], err = read(kv); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PutKeptName keeps a name that was looked for with KeptNames; nil lets it go.

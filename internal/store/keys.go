@@ -42,10 +42,12 @@ import (
 //	v1/ctl/acme/account/<sha256 hex>      storepb.Account
 //	v1/ctl/request/<principal>/<id>       storepb.Request
 //	v1/ctl/import/<zone>                  storepb.Import, leased
+//	v1/ctl/hook/<name>                    storepb.HookPosition
 //	v1/live/import/<zone>                 storepb.ImportProgress, leased
 //	v1/live/control/<random hex>          storepb.ControlService, leased
 //	v1/live/checker/<site>                storepb.CheckerLife, leased
 //	v1/live/word/<lease, hex>             empty, leased
+//	v1/live/hook/<name>                   empty, leased
 //	v1/beat/<zone>/<name>/<endpoint>      storepb.Beat, leased
 //	v1/audit/<id>                         storepb.AuditRecords
 //
@@ -96,6 +98,8 @@ func (k keys) anyName() string             { return k.root + "dns/name/" }
 func (k keys) imports(z model.Name) string { return k.root + "ctl/import/" + reversed(z) }
 func (k keys) live(z model.Name) string    { return k.root + "live/import/" + reversed(z) }
 func (k keys) controls() string            { return k.root + "live/control/" }
+func (k keys) hook(name string) string     { return k.root + "ctl/hook/" + escape(name) }
+func (k keys) hookLife(name string) string { return k.root + "live/hook/" + escape(name) }
 func (k keys) hosts(z model.Zone) string   { return k.hostsOf(z.Name, z.Incarnation) }
 func (k keys) namesOf(z model.Zone) string { return k.gen(z.Name, z.Generation) }
 

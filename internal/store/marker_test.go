@@ -94,7 +94,7 @@ func TestAMarkerEndsByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		var there bool
 		if err := s.Read(t.Context(), func(tx *Tx) error {
 			kvs, err := tx.get(s.keys.marker(id))

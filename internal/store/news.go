@@ -61,6 +61,7 @@ func (s *Store) FollowNews(ctx context.Context, at *NewsPosition, every time.Dur
 	silent := time.NewTimer(watchSilence)
 	defer silent.Stop()
 	var soon <-chan time.Time
+	heard := false // anything since the last tick
 	for {
 		if len(f.waiting) > 0 && soon == nil {
 			soon = time.After(askEvery)
@@ -74,7 +75,16 @@ func (s *Store) FollowNews(ctx context.Context, at *NewsPosition, every time.Dur
 		case <-silent.C:
 			return model.E(model.Unavailable, "follow changes", "").Because("etcd's watch has fallen silent").Hint("try again")
 		case <-tick.C:
-			of = -1
+			if !heard {
+				idle, err := f.idle(ctx)
+				if err != nil {
+					return err
+				}
+				if idle {
+					silent.Reset(watchSilence)
+				}
+			}
+			of, heard = -1, false
 		case <-soon:
 			of, soon = -1, nil
 		case r, open = <-audits:
@@ -93,6 +103,7 @@ func (s *Store) FollowNews(ctx context.Context, at *NewsPosition, every time.Dur
 		if !open {
 			return model.E(model.Unavailable, "follow changes", "").Because("etcd closed the watch").Hint("try again")
 		}
+		heard = true
 		silent.Reset(watchSilence)
 		if err := f.take(of, r); err != nil {
 			return err
@@ -155,23 +166,39 @@ func (f *newsFollower) take(of int, r clientv3.WatchResponse) error {
 	return f.deliver(r.IsProgressNotify())
 }
 
+// idle asks etcd whether it is where the follower is, and says so if it is: a watch that
+// begins at a revision that is to come tells no progress before that has come.
+func (f *newsFollower) idle(ctx context.Context) (bool, error) {
+	resp, err := f.s.get(ctx, callTimeout/4, f.s.keys.schema(), clientv3.WithKeysOnly())
+	if err != nil {
+		return false, nil // the silence of the watch will tell
+	}
+	if err := f.at.check(resp.Header.ClusterId, max(resp.Header.Revision, f.at.Revision)); err != nil {
+		return false, err
+	}
+	if len(f.waiting) > 0 || resp.Header.Revision != f.at.Revision {
+		return false, nil
+	}
+	return true, f.next(News{Revision: f.at.Revision})
+}
+
 // add notes what an event says.
 func (f *newsFollower) add(e *clientv3.Event) {
 	rev, key := e.Kv.ModRevision, string(e.Kv.Key)
+	id, audit := strings.CutPrefix(key, f.s.keys.audits())
+	if audit && e.Kv.Version > 1 {
+		return // it lost some records, and has none that is new
+	}
 	i, ok := slices.BinarySearchFunc(f.waiting, rev, func(n *News, rev int64) int { return cmp.Compare(n.Revision, rev) })
 	if !ok {
 		f.waiting = slices.Insert(f.waiting, i, &News{Revision: rev})
 	}
 	n := f.waiting[i]
-	id, audit := strings.CutPrefix(key, f.s.keys.audits())
 	if !audit {
 		if k, ok, err := f.s.keys.parse(key); ok && err == nil {
 			n.Said = append(n.Said, k)
 		}
 		return
-	}
-	if e.Kv.Version > 1 {
-		return // it lost some records, and has none that is new
 	}
 	records, err := decodeAudits(id, e.Kv)
 	if err != nil {

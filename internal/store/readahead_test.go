@@ -44,7 +44,7 @@ func TestFollowEndsWhileTheWholeIsRead(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("Follow returned %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatal("Follow did not return")
 		}
 	}

@@ -110,7 +110,7 @@ func TestASharedRevisionHoldsEachChangeWhole(t *testing.T) {
 		marks[mark] = rev
 	}
 
-	told := map[model.Name]int64{}
+	told, ids := map[model.Name]int64{}, map[string]bool{}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	all := errors.New("all came")
@@ -125,7 +125,7 @@ func TestASharedRevisionHoldsEachChangeWhole(t *testing.T) {
 			if told[r.Name] != 0 || r.Revision != rev {
 				t.Errorf("the feed says %s again, or at %d what is of %d", r.Name, r.Revision, rev)
 			}
-			told[r.Name] = rev
+			told[r.Name], ids[r.ID] = rev, true
 		}
 		if len(told) == len(names) {
 			return all
@@ -137,6 +137,25 @@ func TestASharedRevisionHoldsEachChangeWhole(t *testing.T) {
 	for n, rev := range revs {
 		if told[n] != rev {
 			t.Errorf("%s: the feed says revision %d, its caller was told %d", n, told[n], rev)
+		}
+	}
+	for _, limit := range []int{1, 3, 1000} {
+		listed := map[string]bool{}
+		for before, first := "", true; first || before != ""; first = false {
+			must(t)(Result{}, s.Read(t.Context(), func(tx *Tx) error {
+				page, more, err := tx.AuditRecords(before, time.Time{}, limit, func(r *model.AuditRecord) bool { return r.Name != "" })
+				for _, r := range page {
+					if listed[r.ID] || told[r.Name] != r.Revision {
+						t.Errorf("in pages of %d: %s is listed again, or at %d what is of %d", limit, r.ID, r.Revision, told[r.Name])
+					}
+					listed[r.ID] = true
+				}
+				before = more
+				return err
+			}))
+		}
+		if !maps.Equal(listed, ids) {
+			t.Errorf("pages of %d: %d ids are listed, the feed has %d, or others", limit, len(listed), len(ids))
 		}
 	}
 }

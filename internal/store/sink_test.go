@@ -267,7 +267,7 @@ func etcdAndStore(t *testing.T) (*localetcd.Server, *Store) {
 // change of answers does, and gives its revision.
 func commit(t *testing.T, s *Store, ops ...clientv3.Op) int64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	resp, err := s.client.Txn(ctx).Then(append(ops, clientv3.OpPut(s.keys.rev(exampleOrg), newMark()))...).Commit()
 	if err != nil {

@@ -5,6 +5,7 @@
 package store
 
 import (
+	"context"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -34,7 +36,9 @@ type Config struct {
 	TLS       *TLS     // nil: the system's roots for https
 	User      string   // empty: none, or the common name of the certificate
 	Password  string
-	Log       *slog.Logger // nil: silent
+	// PasswordNow is the password of the moment, asked for whenever etcd is; nil: Password.
+	PasswordNow func() string
+	Log         *slog.Logger // nil: silent
 
 	// What etcd keeps of the audit, whichever is less; the sweeper cuts the rest.
 	AuditKept  time.Duration // 0: 30 days
@@ -122,6 +126,15 @@ func (c Config) check() error {
 	return nil
 }
 
+// sayPasswordNow puts the password of the moment into the client's requests for a token: it
+// has the one of the start for ever, and reads that without a lock.
+func (c Config) sayPasswordNow(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if ask, ok := req.(*etcdserverpb.AuthenticateRequest); ok {
+		ask.Password = c.PasswordNow()
+	}
+	return invoke(ctx, method, req, reply, conn, opts...)
+}
+
 func (c Config) client() clientv3.Config {
 	cfg := clientv3.Config{
 		Endpoints: slices.Clone(c.Endpoints), Logger: zap.NewNop(),
@@ -140,6 +153,9 @@ func (c Config) client() clientv3.Config {
 	}
 	if c.User != "" {
 		cfg.Token = "none yet"
+	}
+	if c.PasswordNow != nil {
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithChainUnaryInterceptor(c.sayPasswordNow))
 	}
 	return cfg
 }

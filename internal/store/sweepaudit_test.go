@@ -1,18 +1,15 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"signpost/internal/model"
-	"signpost/internal/store/storepb"
 )
 
 // leftOver is the audit records that there are, the oldest first.
@@ -33,6 +30,21 @@ func leftOver(t *testing.T, s *Store) (out []string, size int) {
 		size += auditSize(kv)
 	}
 	return out, size
+}
+
+// trimmed sweeps the audit to bounds, and is how many records it took away.
+func trimmed(t *testing.T, s *Store, oldest string, most int) int {
+	t.Helper()
+	c, err := s.countedAudit(t.Context())
+	must(t)(Result{}, err)
+	n, err := s.cutAudit(t.Context(), c, oldest, most)
+	must(t)(Result{}, err)
+	left, err := s.countedAudit(t.Context())
+	must(t)(Result{}, err)
+	if left.size != c.size {
+		t.Errorf("%d octets are left, not %d", left.size, c.size)
+	}
+	return n
 }
 
 func TestTheAuditIsBounded(t *testing.T) {
@@ -70,90 +82,18 @@ func TestTheAuditIsBounded(t *testing.T) {
 	got = got[1:] // the one of 29 days is too old now
 
 	// Too many octets: the oldest go, and no more than must.
-	n, err := s.trimAudit(t.Context(), "", size/2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := trimmed(t, s, "", size/2)
 	rest, now2 := leftOver(t, s)
 	if !slices.Equal(rest, got[n:]) || now2 > size/2 || now2 < size/2-200 {
 		t.Errorf("%d octets of %d are left; the first is %s", now2, size, rest[0])
 	}
 	// The newest stays, whatever its age and size.
 	sweep(now.Add(365*24*time.Hour), len(rest)-1)
-	if n, err := s.trimAudit(t.Context(), "", 0); n != 0 || err != nil {
-		t.Error(n, err)
+	if n := trimmed(t, s, "", 0); n != 0 {
+		t.Errorf("then swept %d", n)
 	}
 	if last, _ := leftOver(t, s); !slices.Equal(last, got[len(got)-1:]) {
 		t.Errorf("%q", last)
-	}
-}
-
-// Of records that share a key those go that are past their rings, which is no news, and the
-// others keep their ids.
-func TestRecordsThatShareAKeyAreCutOneByOne(t *testing.T) {
-	s := freshStore(t)
-	at := time.Now().Truncate(time.Millisecond)
-	busy, rare := model.AuditRecord{Action: "host.set-addresses", Name: "a.example.org."}, model.AuditRecord{Action: "host.set-addresses", Name: "b.example.org."}
-	for i := range auditRing + 4 {
-		busy.Time, rare.Time = at.Add(time.Duration(i)*time.Second), at.Add(time.Duration(i)*time.Second)
-		value := encodeAudit(&busy)
-		if i == 1 {
-			value = append(value, encodeAudit(&rare)...)
-		}
-		if _, err := s.client.Put(t.Context(), s.keys.audit(newAuditID(busy.Time, 1)), string(value)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	read := func() (out []*model.AuditRecord) {
-		t.Helper()
-		must(t)(Result{}, s.Read(t.Context(), func(tx *Tx) (err error) {
-			out, _, err = tx.AuditRecords("", time.Time{}, 1000, func(r *model.AuditRecord) bool { return r.Name == rare.Name })
-			return err
-		}))
-		return out
-	}
-	was := read()
-	rev, err := s.Revision(t.Context())
-	must(t)(Result{}, err)
-	if n, err := s.trimAudit(t.Context(), "", 1<<30); n != 4 || err != nil {
-		t.Errorf("swept %d, %v; want 4", n, err)
-	}
-	if left, _ := leftOver(t, s); len(left) != auditRing+1 {
-		t.Errorf("%d are left, want %d: %q", len(left), auditRing+1, left)
-	}
-	if is := read(); len(is) != 1 || len(was) != 1 || *is[0] != *was[0] || !strings.HasSuffix(is[0].ID, "-01") {
-		t.Errorf("the other record of a key that was cut is %v, want %v", is, was)
-	}
-	if n, err := s.trimAudit(t.Context(), "", 1<<30); n != 0 || err != nil {
-		t.Errorf("then swept %d, %v; want 0", n, err)
-	}
-	pos := NewsPosition{Revision: rev}
-	last := audited(t, s, at, "zone.update", "")
-	err = s.FollowNews(t.Context(), &pos, 10*time.Millisecond, func(n News) error {
-		for _, r := range n.Records {
-			if r.Action != "zone.update" {
-				t.Errorf("what was cut is news: %v", r)
-			}
-		}
-		if n.Revision >= last {
-			return errEnough
-		}
-		return nil
-	})
-	if !errors.Is(err, errEnough) {
-		t.Error(err)
-	}
-}
-
-// A record as it was written before records shared keys.
-func TestARecordByItselfIsRead(t *testing.T) {
-	raw := encode(&storepb.AuditRecord{Schema: 1, TimeMs: 1, Action: "zone.create"})
-	got, err := decodeAudits("i", &mvccpb.KeyValue{Value: raw, CreateRevision: 3})
-	if err != nil || len(got) != 1 || got[0].ID != "i" || got[0].Action != "zone.create" || got[0].Revision != 3 {
-		t.Errorf("%v, %v", got, err)
-	}
-	if _, err := decodeAudits("i", &mvccpb.KeyValue{Value: []byte("\x82\x01\xff")}); err == nil {
-		t.Error("garbage is read")
 	}
 }
 

@@ -88,7 +88,7 @@ func TestAuthoritiesAreRenewedInPlace(t *testing.T) {
 	defer s.Close()
 	known := func(want bool, what string) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			_, err := s.MasterKeyID(t.Context())
 			if err != nil && model.KindOf(err) != model.Unavailable {
 				t.Fatal(err)

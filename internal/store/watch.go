@@ -29,6 +29,7 @@ func (f *follower) watch(ctx context.Context) *ending {
 	running.Go(func() { in.run(ctx) })
 	var opened, believed bool
 	created := 0
+	var early []inflowing // of spans that were open before others
 	probes := make(chan probed, 1)
 	probing := false
 	look := func() {
@@ -71,9 +72,10 @@ func (f *follower) watch(ctx context.Context) *ending {
 				if opened && !probing {
 					look()
 				}
+			case !believed && r.Err() == nil:
+				early = append(early, r)
 			default:
-				in.waiting.Add(-sizeOf(r.WatchResponse))
-				end = f.take(r)
+				end = f.takeFrom(in, r)
 			}
 		case <-tick.C:
 			if !probing {
@@ -83,6 +85,9 @@ func (f *follower) watch(ctx context.Context) *ending {
 			probing = false
 			if end = f.judge(p); end == nil && p.err == nil && p.opens {
 				believed, f.believed = true, time.Now()
+				for ; len(early) > 0 && end == nil; early = early[1:] {
+					end = f.takeFrom(in, early[0])
+				}
 			} else if end == nil && opened && !believed && !p.opens {
 				look()
 			}
@@ -91,6 +96,11 @@ func (f *follower) watch(ctx context.Context) *ending {
 			return end
 		}
 	}
+}
+
+func (f *follower) takeFrom(in *inflow, r inflowing) *ending {
+	in.waiting.Add(-sizeOf(r.WatchResponse))
+	return f.take(r)
 }
 
 // take delivers the revisions of one response.

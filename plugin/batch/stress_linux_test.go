@@ -147,7 +147,7 @@ func askOn(t *testing.T, c net.Conn, id byte, stop chan struct{}, asked *atomic.
 			t.Error(err)
 			return
 		}
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
 			t.Error(err)
 			return
 		}

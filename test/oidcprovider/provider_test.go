@@ -59,7 +59,7 @@ func TestPeopleLogInAtARealProvider(t *testing.T) {
 			return login.Browser(t.Context(), client, at, func(page string) { opened.Go(func() { newBrowser(t).open(page) }) })
 		},
 		"device": func() (*oauth2.Token, error) {
-			return login.Device(t.Context(), client, at, func(_, _, complete string) { newBrowser(t).enter(complete) })
+			return login.Device(t.Context(), client, at, func(_, _, complete string, _ time.Time) { newBrowser(t).enter(complete) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

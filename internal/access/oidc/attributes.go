@@ -74,7 +74,7 @@ func (i *issuer) question(ctx context.Context, k *known, token string) (*http.Re
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.introspection, strings.NewReader(form.Encode()))
 	if err == nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.SetBasicAuth(url.QueryEscape(i.IntrospectionClientID), url.QueryEscape(i.secret)) // RFC 6749 section 2.3.1
+		req.SetBasicAuth(url.QueryEscape(i.IntrospectionClientID), url.QueryEscape(i.secret.Get())) // RFC 6749 section 2.3.1
 	}
 	return req, err
 }

@@ -10,8 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 	"golang.org/x/sync/singleflight"
 
+	"signpost/internal/certs"
 	"signpost/internal/model"
 )
 
@@ -33,7 +33,7 @@ const (
 // issuer is one issuer as far as it is known.
 type issuer struct {
 	Issuer
-	secret string
+	secret *certs.Word // of our client there; nil: there is none
 	client *http.Client
 	now    func() time.Time
 	log    *slog.Logger
@@ -58,41 +58,64 @@ func newIssuer(c Issuer, now func() time.Time, log *slog.Logger, m metrics) (*is
 		return nil, model.E(model.Invalid, "read setting", "issuers."+c.Name+"."+setting).From(err)
 	}
 	if c.IntrospectionSecretFile != "" {
-		raw, err := os.ReadFile(c.IntrospectionSecretFile)
-		if i.secret = strings.TrimSpace(string(raw)); err == nil && i.secret == "" {
-			err = errors.New(c.IntrospectionSecretFile + " is empty")
-		}
-		if err != nil {
+		var err error
+		if i.secret, err = certs.OpenWord("introspection secret", c.IntrospectionSecretFile, i.log); err != nil {
 			return bad("introspection-secret-file", err)
 		}
 	}
-	var roots *x509.CertPool
+	i.client = Client(nil)
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+		roots, err := certs.OpenRoots(c.CAFile, i.log)
 		if err != nil {
 			return bad("ca-file", err)
 		}
-		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(pem) {
-			return bad("ca-file", errors.New("there is no certificate in "+c.CAFile))
-		}
+		i.client.Transport = careful{&renewed{roots: roots}}
 	}
-	i.client = Client(roots)
 	return i, nil
 }
 
 // Client speaks to issuers: over private connections only, to where it is told and
 // nowhere else, and reads a megabyte at most. roots nil are the system's.
 func Client(roots *x509.CertPool) *http.Client {
-	t := &http.Transport{
+	return &http.Client{
+		Transport: careful{transport(roots)}, Timeout: 10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func transport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout: 5 * time.Second, IdleConnTimeout: 30 * time.Second,
 		MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
 	}
-	return &http.Client{
-		Transport: careful{t}, Timeout: 10 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// renewed believes the authorities that are in a file now: with others in it no connection
+// of before is used again.
+type renewed struct {
+	roots *certs.Roots
+	mu    sync.Mutex
+	of    *x509.CertPool // that by believes
+	by    *http.Transport
+}
+
+func (r *renewed) RoundTrip(req *http.Request) (*http.Response, error) {
+	return r.now().RoundTrip(req)
+}
+
+func (r *renewed) now() *http.Transport {
+	roots := r.roots.Get()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of != roots {
+		if r.by != nil {
+			r.by.CloseIdleConnections()
+		}
+		r.of, r.by = roots, transport(roots)
 	}
+	return r.by
 }
 
 type careful struct{ http.RoundTripper }

@@ -32,7 +32,7 @@ func (p *Probe) grpc(ctx context.Context) model.Reason {
 		return reason
 	}
 	defer conn.Close()
-	line := &noted{Conn: conn}
+	line := &noted{Conn: conn, left: mostHeader + mostBody + mostHandshake}
 	only := make(chan net.Conn, 1) // there is one connection: what fails is not tried again
 	only <- line
 	protocols := new(http.Protocols)
@@ -79,13 +79,29 @@ func (p *Probe) grpc(ctx context.Context) model.Reason {
 	return healthAnswer(status, body)
 }
 
+// mostHandshake is octets of a TLS handshake and of frames that are none of the answer.
+const mostHandshake = 128 << 10
+
 // noted is a connection that remembers how it ended: of that HTTP/2 only says that it did.
+// It ends when more comes than an answer has: frames without end would cost the checker as
+// much as the far side cares to send.
 type noted struct {
 	net.Conn
-	end atomic.Pointer[error]
+	left int // octets; of one reader
+	end  atomic.Pointer[error]
 }
 
-func (n *noted) Read(p []byte) (int, error)  { return n.note(n.Conn.Read(p)) }
+var errTooMuch = errors.New("more than an answer has")
+
+func (n *noted) Read(p []byte) (int, error) {
+	if n.left <= 0 {
+		return n.note(0, errTooMuch)
+	}
+	done, err := n.Conn.Read(p[:min(len(p), n.left)])
+	n.left -= done
+	return n.note(done, err)
+}
+
 func (n *noted) Write(p []byte) (int, error) { return n.note(n.Conn.Write(p)) }
 
 func (n *noted) note(done int, err error) (int, error) {

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +64,47 @@ func TestGRPC(t *testing.T) {
 	}
 	closes := listen(t, func(net.Conn) {})
 	wants(t, "closed at once", try(t, model.Check{Kind: model.CheckGRPC, Port: closes}, Target{}), model.Broken)
+}
+
+// Whoever is checked may send what they like: it costs the checker no more than an answer.
+func TestGRPCFramesWithoutEnd(t *testing.T) {
+	frame := func(kind, flags byte, stream uint32, payload []byte) []byte {
+		head := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), kind, flags}
+		return append(binary.BigEndian.AppendUint32(head, stream), payload...)
+	}
+	for what, bomb := range map[string][]byte{
+		"pings":                frame(6, 0, 0, make([]byte, 8)),
+		"settings":             frame(4, 0, 0, nil),
+		"unknown frames":       frame(0x77, 0, 0, make([]byte, 1<<14)),
+		"empty data":           frame(0, 0, 1, nil),
+		"headers without end":  frame(9, 0, 1, make([]byte, 1<<14)),
+		"priorities":           frame(2, 0, 1, make([]byte, 5)),
+		"window updates":       frame(8, 0, 0, []byte{0, 0, 0, 1}),
+		"what is no frame":     []byte(strings.Repeat("x", 1<<14)),
+		"pings that are acked": frame(6, 1, 0, make([]byte, 8)),
+	} {
+		sent := make(chan int64, 1)
+		port := listen(t, func(c net.Conn) {
+			n, buffer := int64(0), bytes.Repeat(bomb, 1+(1<<16)/len(bomb))
+			if _, err := c.Write(frame(4, 0, 0, nil)); err == nil {
+				for {
+					done, err := c.Write(buffer)
+					if n += int64(done); err != nil {
+						break
+					}
+					go func() { _, _ = io.CopyN(io.Discard, c, 1<<16) }() // its answers
+				}
+			}
+			sent <- n
+		})
+		got := try(t, model.Check{Kind: model.CheckGRPC, Port: port}, Target{})
+		if got.Reason != model.NotTheProtocol && got.Reason != model.Broken {
+			t.Errorf("%s: %v", what, got.Reason)
+		}
+		if n := <-sent; n > 32<<20 { // most of it is in the buffers of two sockets
+			t.Errorf("%s: %d octets were taken", what, n)
+		}
+	}
 }
 
 func TestGRPCOverTLS(t *testing.T) {

@@ -11,17 +11,10 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-)
-
-// Bounds of connections to it.
-const (
-	headerWithin = 5 * time.Second
-	idleFor      = 2 * time.Minute
 )
 
 // Handler serves /metrics, /readyz and /debug/pprof/. ready says why not, for logs; what
@@ -43,7 +36,11 @@ func Handler(metrics *prometheus.Registry, ready func(context.Context) error, un
 	} {
 		mux.HandleFunc("/debug/pprof/"+path, onThisMachine(h))
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // onThisMachine keeps profiles, which show memory with the master key and the credentials
@@ -62,13 +59,5 @@ func onThisMachine(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		next(w, r)
-	}
-}
-
-// Server serves a handler to those who run the process.
-func Server(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerWithin, IdleTimeout: idleFor,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

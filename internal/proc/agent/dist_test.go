@@ -95,6 +95,16 @@ func TestCloudInit(t *testing.T) {
 	}
 }
 
+func TestCloudInitTakesTheSnippet(t *testing.T) {
+	path, err := exec.LookPath("cloud-init")
+	if err != nil {
+		t.Skip("cloud-init is not installed")
+	}
+	if out, err := exec.CommandContext(t.Context(), path, "schema", "--config-file", root+"dist/cloud-init.yaml").CombinedOutput(); err != nil || !strings.Contains(string(out), "Valid") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestSystemdTakesTheUnit(t *testing.T) {
 	path, err := exec.LookPath("systemd-analyze")
 	if err != nil {

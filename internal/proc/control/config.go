@@ -21,6 +21,7 @@ import (
 	"signpost/internal/model"
 	procmonitor "signpost/internal/proc/monitor"
 	"signpost/internal/proc/settings"
+	"signpost/internal/webhook"
 )
 
 // Config is how one control service is to run. The names in the configuration
@@ -73,6 +74,8 @@ type Config struct {
 	Allow   []string      `koanf:"allow"`         // where checks may go: ZONE=PREFIX
 	Own     []string      `koanf:"own-addresses"` // prefixes of the operator's, where they may not
 
+	Webhooks []webhook.Config `koanf:"webhooks"` // who is told what becomes of endpoints
+
 	ChecksHere bool `koanf:"-"` // checks may go to this machine: for signpost-dev
 }
 
@@ -120,7 +123,7 @@ var notSettings = []string{"config", "help", NewKeyFlag, MakeKeyFlag}
 // wrong at once. Errors are of kind Invalid.
 func LoadConfig(path string, flags *pflag.FlagSet) (Config, error) {
 	var c Config
-	problems, err := settings.Load(&c, path, settings.Known{Flags: flags, Not: notSettings, FileOnly: append([]string{"issuers"}, procmonitor.FileOnly...)})
+	problems, err := settings.Load(&c, path, settings.Known{Flags: flags, Not: notSettings, FileOnly: append([]string{"issuers", "webhooks"}, procmonitor.FileOnly...)})
 	if err != nil {
 		return Config{}, err
 	}
@@ -155,6 +158,9 @@ func (c Config) check() []error {
 	problems = append(problems, c.checkAudit()...)
 	problems = append(problems, c.checkPeople()...)
 	if err := oidc.Check(c.Issuers); err != nil {
+		problems = append(problems, err)
+	}
+	if err := webhook.Check(c.Webhooks); err != nil {
 		problems = append(problems, err)
 	}
 	if _, err := c.level(); err != nil {
@@ -223,6 +229,9 @@ func (c Config) tellOpenFiles(log *slog.Logger) {
 	secret := append([]string{c.MasterKeyFile, c.AdminTokenFile, c.TLSKey, c.EtcdKey, c.EtcdPasswordFile, c.ACMEEABFile}, c.FurtherKeyFiles...)
 	for _, i := range c.Issuers {
 		secret = append(secret, i.IntrospectionSecretFile)
+	}
+	for _, w := range c.Webhooks {
+		secret = append(secret, w.KeyFile)
 	}
 	for _, file := range secret {
 		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o007 != 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"signpost/internal/access/oidc"
+	"signpost/internal/webhook"
 )
 
 func load(t *testing.T, file string, env map[string]string, args ...string) (Config, error) {
@@ -111,6 +112,24 @@ issuers:
 				IntrospectionClientID: "i", IntrospectionSecretFile: "f", LoginClientID: "l", LoginScopes: []string{"openid"},
 			}, {Name: "two", URL: "http://127.0.0.1:1/", Scopes: []string{"dns"}}}
 		}},
+		{"webhooks", `
+webhooks:
+  - name: ops
+    url: https://alerts.example.org/signpost
+    key-file: k
+    ca-file: ca
+    zones: [vo.example.org, example.net]
+    allow: [10.20.0.0/16]
+    timeout: 3s
+    give-up-after: 2h
+  - {name: chat, url: "http://10.0.0.1/", key-file: k, allow: 10.0.0.1/32}
+`, nil, nil, func(c *Config) {
+			c.Webhooks = []webhook.Config{
+				{Name: "ops", URL: "https://alerts.example.org/signpost", KeyFile: "k", CAFile: "ca", Zones: []string{"vo.example.org", "example.net"},
+					Allow: []string{"10.20.0.0/16"}, Timeout: 3 * time.Second, GiveUpAfter: 2 * time.Hour},
+				{Name: "chat", URL: "http://10.0.0.1/", KeyFile: "k", Allow: []string{"10.0.0.1/32"}},
+			}
+		}},
 		{"people of an issuer", "issuers: [{name: egi, url: 'https://aai.egi.eu', scopes: [x]}]\n", nil,
 			[]string{"--operators=egi/olga,group:egi/ops", "--blocked-principals=egi/mallory,group:egi/bad"}, func(c *Config) {
 				c.Issuers = []oidc.Issuer{{Name: "egi", URL: "https://aai.egi.eu", Scopes: []string{"x"}}}
@@ -183,6 +202,10 @@ func TestBadSettingsAreNamed(t *testing.T) {
 			[]string{"issuers[1].uri", "issuers[1].client-secret", "issuers[1].name", "issuers[1].url", "issuers[1].audiences", "log-level"}},
 		{"issuers that are no list", "issuers: {name: x}\n", nil, nil, []string{"issuers: it is a list"}},
 		{"issuers of the environment", "", map[string]string{"SIGNPOST_ISSUERS": "x"}, nil, []string{"SIGNPOST_ISSUERS"}},
+		{"unknown of a webhook, all at once", "webhooks:\n  - {name: Ops, urls: x, url: 'http://example.org/'}\n", nil, nil,
+			[]string{"webhooks[0].urls", "webhooks[0].name", "webhooks[0].key-file", "webhooks[0].url"}},
+		{"webhooks that are no list", "webhooks: {name: x}\n", nil, nil, []string{"webhooks: it is a list"}},
+		{"webhooks of the environment", "", map[string]string{"SIGNPOST_WEBHOOKS": "x"}, nil, []string{"SIGNPOST_WEBHOOKS"}},
 		{"a monitor of no site", "", nil, []string{"--monitor"}, []string{"site"}},
 		{"a site without a monitor", "", nil, []string{"--site=north"}, []string{"site", "monitor"}},
 		{"networks allowed without a monitor", "allow: [example.org=10.0.0.0/8]\n", nil, nil, []string{"allow", "monitor"}},

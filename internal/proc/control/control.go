@@ -155,6 +155,10 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := c.newWebhooks(log, metrics)
+	if err != nil {
+		return err
+	}
 	nic := dyndns2.New(s.service, proxies, log)
 	mounts := nic.Mounts()
 	maps.Copy(mounts, egi.New(s.service, proxies, c.PublicURL).Mounts())
@@ -168,7 +172,7 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.serve(front.public, front.door.Server(s.api.Handler()))
-	s.serve(front.admin, front.door.Server(admin.Handler(metrics, s.service.Ready, "etcd does not answer", log))) // but of any number of connections
+	s.serve(admin.Listen(front.admin, admin.Default()), admin.Server(admin.Handler(metrics, s.service.Ready, "etcd does not answer", log), admin.Default(), log))
 	if front.redirect != nil {
 		s.serve(front.redirect, front.door.Server(plain.New(front.to, nic)))
 	}
@@ -180,6 +184,9 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	s.running.Go(func() { s.service.NoteUses(running) })
 	s.running.Go(func() { s.service.SumUpRefusals(running) })
 	s.running.Go(func() { s.store.Announce(running, s.name()) })
+	for _, h := range hooks {
+		s.running.Go(func() { (&teller{h, s.store, s.service, log}).run(running) })
+	}
 	if checker != nil {
 		s.running.Go(func() { checker.Run(running) })
 	}

@@ -44,7 +44,7 @@ func TestTheMonitorOfDevFailsOver(t *testing.T) {
 	answers := func(addr string) {
 		t.Helper()
 		var r *mdns.Msg
-		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			r = ask(t, d.Addresses.DNS[0], "www.later.test.", mdns.TypeA)
 			if len(r.Answer) == 1 && strings.HasSuffix(r.Answer[0].String(), addr) {
 				return

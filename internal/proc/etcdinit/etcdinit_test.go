@@ -54,7 +54,7 @@ func TestFlags(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(store.Config{}, "TLS", "Log")); diff != "" {
+		if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(store.Config{}, "TLS", "Log", "PasswordNow")); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", c.args, diff)
 		}
 	}

@@ -83,9 +83,9 @@ func Start(ctx context.Context, c Config, log *slog.Logger) (*Server, error) {
 
 func (s *Server) run(ctx context.Context, m *monitor.Monitor, l net.Listener, metrics *prometheus.Registry, log *slog.Logger) {
 	ready := func(context.Context) error { return m.Ready() }
-	s.server = admin.Server(admin.Handler(metrics, ready, "it does not check for its site, or does not see etcd", log), log)
+	s.server = admin.Server(admin.Handler(metrics, ready, "it does not check for its site, or does not see etcd", log), admin.Default(), log)
 	s.running.Go(func() {
-		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.server.Serve(admin.Listen(l, admin.Default())); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("stopped serving", "address", s.admin, "error", err)
 		}
 	})

@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -74,26 +73,19 @@ func (e Etcd) Check() []error {
 
 // Config is what opens a store there.
 func (e Etcd) Config(log certs.Log) (store.Config, error) {
-	password, err := e.password()
-	if err != nil {
-		return store.Config{}, err
+	cfg := store.Config{Endpoints: e.Endpoints, Prefix: e.Prefix, User: e.User}
+	var err error
+	if e.PasswordFile != "" {
+		word, err := certs.OpenWord("etcd password", e.PasswordFile, log)
+		if err != nil {
+			return store.Config{}, model.E(model.Invalid, "read setting", "etcd-password-file").From(err)
+		}
+		cfg.Password, cfg.PasswordNow = word.Get(), word.Get
 	}
-	cfg := store.Config{Endpoints: e.Endpoints, Prefix: e.Prefix, User: e.User, Password: password}
 	if e.Cert != "" || e.CA != "" {
 		if cfg.TLS, err = store.TLSFromFiles(e.Cert, e.Key, e.CA, log); err != nil {
 			return store.Config{}, err
 		}
 	}
 	return cfg, nil
-}
-
-func (e Etcd) password() (string, error) {
-	if e.PasswordFile == "" {
-		return "", nil
-	}
-	raw, err := os.ReadFile(e.PasswordFile)
-	if err != nil {
-		return "", model.E(model.Invalid, "read setting", "etcd-password-file").From(err)
-	}
-	return strings.TrimSpace(string(raw)), nil
 }

@@ -88,6 +88,13 @@ func TestFitsIsWithinTheLimits(t *testing.T) {
 		}
 		return change(b.String())
 	}
+	notes := func(n int) Change {
+		var ch Change
+		for range n {
+			ch.Then = append(ch.Then, Write{Key: "note", Joins: true})
+		}
+		return ch
+	}
 	large := func(key string, size int) Change {
 		return Change{Then: []Write{{Key: key, Value: bytes.Repeat([]byte("v"), size)}}}
 	}
@@ -112,6 +119,8 @@ func TestFitsIsWithinTheLimits(t *testing.T) {
 		{"so is one that is too large", windowOf(many("=", maxOps-1)), change("=x"), false},
 		{"octets", windowOf(large("a", maxSize/2)), large("b", maxSize/4), true},
 		{"too many octets", windowOf(large("a", maxSize/2)), large("b", maxSize/2), false},
+		{"as many that join as ids can tell apart", windowOf(notes(100), notes(100)), notes(56), true},
+		{"too many that join", windowOf(notes(100), notes(100)), notes(57), false},
 		{"as many deletions as no guard minds", windowOf(many("-", maxDeletes/2)), many("-", maxDeletes/2-1), true},
 		{"too many deletions", windowOf(many("-", maxDeletes/2)), many("-", maxDeletes/2+1), false},
 	}

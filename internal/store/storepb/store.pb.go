@@ -3565,6 +3565,67 @@ func (x *Account) GetCreateTime() int64 {
 	return 0
 }
 
+// HookPosition is the value of v1/ctl/hook/<name>: how far a receiver of webhooks was told.
+type HookPosition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Revision      int64                  `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // all that came about up to this was sent or given up
+	Cluster       uint64                 `protobuf:"varint,2,opt,name=cluster,proto3" json:"cluster,omitempty"`   // etcd's, whose revision it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HookPosition) Reset() {
+	*x = HookPosition{}
+	mi := &file_store_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HookPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HookPosition) ProtoMessage() {}
+
+func (x *HookPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HookPosition.ProtoReflect.Descriptor instead.
+func (*HookPosition) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *HookPosition) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *HookPosition) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *HookPosition) GetCluster() uint64 {
+	if x != nil {
+		return x.Cluster
+	}
+	return 0
+}
+
 var File_store_proto protoreflect.FileDescriptor
 
 const file_store_proto_rawDesc = "" +
@@ -3919,7 +3980,11 @@ const file_store_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\v2\x19.signpost.store.v1.SealedR\x03key\x12\x10\n" +
 	"\x03url\x18\x03 \x01(\tR\x03url\x12\x1f\n" +
 	"\vcreate_time\x18\x04 \x01(\x03R\n" +
-	"createTimeB!Z\x1fsignpost/internal/store/storepbb\x06proto3"
+	"createTime\"\\\n" +
+	"\fHookPosition\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x18\n" +
+	"\acluster\x18\x02 \x01(\x04R\aclusterB!Z\x1fsignpost/internal/store/storepbb\x06proto3"
 
 var (
 	file_store_proto_rawDescOnce sync.Once
@@ -3933,7 +3998,7 @@ func file_store_proto_rawDescGZIP() []byte {
 	return file_store_proto_rawDescData
 }
 
-var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_store_proto_goTypes = []any{
 	(*RRset)(nil),            // 0: signpost.store.v1.RRset
 	(*Zone)(nil),             // 1: signpost.store.v1.Zone
@@ -3977,6 +4042,7 @@ var file_store_proto_goTypes = []any{
 	(*Orders)(nil),           // 39: signpost.store.v1.Orders
 	(*OrderCount)(nil),       // 40: signpost.store.v1.OrderCount
 	(*Account)(nil),          // 41: signpost.store.v1.Account
+	(*HookPosition)(nil),     // 42: signpost.store.v1.HookPosition
 }
 var file_store_proto_depIdxs = []int32{
 	2,  // 0: signpost.store.v1.Zone.soa:type_name -> signpost.store.v1.Soa
@@ -4018,7 +4084,7 @@ func file_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_proto_rawDesc), len(file_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

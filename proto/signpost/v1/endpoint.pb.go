@@ -422,10 +422,13 @@ type SetEndpointRequest struct {
 	// What is not given stays as it is; of a new endpoint it is none, 0 and 1.
 	Site *string `protobuf:"bytes,3,opt,name=site,proto3,oneof" json:"site,omitempty"`
 	// Given, they take the place of all that it has.
-	Addresses     []string `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	Priority      *uint32  `protobuf:"varint,5,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
-	Weight        *uint32  `protobuf:"varint,6,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
-	Etag          string   `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
+	Addresses []string `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Priority  *uint32  `protobuf:"varint,5,opt,name=priority,proto3,oneof" json:"priority,omitempty"`
+	Weight    *uint32  `protobuf:"varint,6,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	Etag      string   `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Also if it goes to a site that an operator has drained, and nothing else of the host is
+	// up or offered.
+	ConfirmLast   bool `protobuf:"varint,8,opt,name=confirm_last,json=confirmLast,proto3" json:"confirm_last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -507,6 +510,13 @@ func (x *SetEndpointRequest) GetEtag() string {
 		return x.Etag
 	}
 	return ""
+}
+
+func (x *SetEndpointRequest) GetConfirmLast() bool {
+	if x != nil {
+		return x.ConfirmLast
+	}
+	return false
 }
 
 type SetEndpointResponse struct {
@@ -1462,16 +1472,16 @@ type SetPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Fqdn  string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
 	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// 0: 1.
-	MinHealthy uint32   `protobuf:"varint,3,opt,name=min_healthy,json=minHealthy,proto3" json:"min_healthy,omitempty"`
+	// Absent: 1.
+	MinHealthy *uint32  `protobuf:"varint,3,opt,name=min_healthy,json=minHealthy,proto3,oneof" json:"min_healthy,omitempty"`
 	Fallback   []string `protobuf:"bytes,4,rep,name=fallback,proto3" json:"fallback,omitempty"`
 	// Empty: auto. manual goes only with failover.
 	Failback string `protobuf:"bytes,5,opt,name=failback,proto3" json:"failback,omitempty"`
-	// 0: 1. Only with weighted.
-	MaxAnswers uint32 `protobuf:"varint,6,opt,name=max_answers,json=maxAnswers,proto3" json:"max_answers,omitempty"`
-	// 0: 5.
-	SuspectTtl    uint32 `protobuf:"varint,7,opt,name=suspect_ttl,json=suspectTtl,proto3" json:"suspect_ttl,omitempty"`
-	Etag          string `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Absent: 1. Only with weighted; 0 with others.
+	MaxAnswers *uint32 `protobuf:"varint,6,opt,name=max_answers,json=maxAnswers,proto3,oneof" json:"max_answers,omitempty"`
+	// Absent: 5.
+	SuspectTtl    *uint32 `protobuf:"varint,7,opt,name=suspect_ttl,json=suspectTtl,proto3,oneof" json:"suspect_ttl,omitempty"`
+	Etag          string  `protobuf:"bytes,8,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1521,8 +1531,8 @@ func (x *SetPolicyRequest) GetKind() string {
 }
 
 func (x *SetPolicyRequest) GetMinHealthy() uint32 {
-	if x != nil {
-		return x.MinHealthy
+	if x != nil && x.MinHealthy != nil {
+		return *x.MinHealthy
 	}
 	return 0
 }
@@ -1542,15 +1552,15 @@ func (x *SetPolicyRequest) GetFailback() string {
 }
 
 func (x *SetPolicyRequest) GetMaxAnswers() uint32 {
-	if x != nil {
-		return x.MaxAnswers
+	if x != nil && x.MaxAnswers != nil {
+		return *x.MaxAnswers
 	}
 	return 0
 }
 
 func (x *SetPolicyRequest) GetSuspectTtl() uint32 {
-	if x != nil {
-		return x.SuspectTtl
+	if x != nil && x.SuspectTtl != nil {
+		return *x.SuspectTtl
 	}
 	return 0
 }
@@ -1883,10 +1893,10 @@ type SetCheckRequest struct {
 	Fqdn  string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
 	// As in Check.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// 0: 80 for http, 443 for https, 53 for dns.
-	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
-	Path string `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
-	Host string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	// Absent: 80 for http, 443 for https, 53 for dns. A heartbeat check has none, or 0.
+	Port *uint32 `protobuf:"varint,3,opt,name=port,proto3,oneof" json:"port,omitempty"`
+	Path string  `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	Host string  `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
 	// Empty: 200-299.
 	Expect         string `protobuf:"bytes,6,opt,name=expect,proto3" json:"expect,omitempty"`
 	Text           string `protobuf:"bytes,7,opt,name=text,proto3" json:"text,omitempty"`
@@ -1899,11 +1909,12 @@ type SetCheckRequest struct {
 	Rcode          uint32 `protobuf:"varint,14,opt,name=rcode,proto3" json:"rcode,omitempty"`
 	// 1 s to 5 min, absent: 5 s. Less than 5 s is for the zone's administrators to set.
 	Interval *durationpb.Duration `protobuf:"bytes,15,opt,name=interval,proto3" json:"interval,omitempty"`
-	// 100 ms to 10 s and less than the interval; absent: 2 s, or half of a short interval.
+	// 100 ms to 10 s and less than the interval; absent: 2 s, or half of a short interval. A
+	// heartbeat check has none.
 	Timeout *durationpb.Duration `protobuf:"bytes,16,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// 0: 3.
-	Fall          uint32   `protobuf:"varint,17,opt,name=fall,proto3" json:"fall,omitempty"`
-	Rise          uint32   `protobuf:"varint,18,opt,name=rise,proto3" json:"rise,omitempty"`
+	// Absent: 3.
+	Fall          *uint32  `protobuf:"varint,17,opt,name=fall,proto3,oneof" json:"fall,omitempty"`
+	Rise          *uint32  `protobuf:"varint,18,opt,name=rise,proto3,oneof" json:"rise,omitempty"`
 	From          []string `protobuf:"bytes,19,rep,name=from,proto3" json:"from,omitempty"`
 	Etag          string   `protobuf:"bytes,20,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1955,8 +1966,8 @@ func (x *SetCheckRequest) GetKind() string {
 }
 
 func (x *SetCheckRequest) GetPort() uint32 {
-	if x != nil {
-		return x.Port
+	if x != nil && x.Port != nil {
+		return *x.Port
 	}
 	return 0
 }
@@ -2053,15 +2064,15 @@ func (x *SetCheckRequest) GetTimeout() *durationpb.Duration {
 }
 
 func (x *SetCheckRequest) GetFall() uint32 {
-	if x != nil {
-		return x.Fall
+	if x != nil && x.Fall != nil {
+		return *x.Fall
 	}
 	return 0
 }
 
 func (x *SetCheckRequest) GetRise() uint32 {
-	if x != nil {
-		return x.Rise
+	if x != nil && x.Rise != nil {
+		return *x.Rise
 	}
 	return 0
 }
@@ -3021,8 +3032,10 @@ func (x *ListCheckersResponse) GetCheckers() []*Checker {
 }
 
 type RemoveCheckerRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Also if nothing of some hosts is up to those that are left.
+	ConfirmLast   bool `protobuf:"varint,2,opt,name=confirm_last,json=confirmLast,proto3" json:"confirm_last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3062,6 +3075,13 @@ func (x *RemoveCheckerRequest) GetSite() string {
 		return x.Site
 	}
 	return ""
+}
+
+func (x *RemoveCheckerRequest) GetConfirmLast() bool {
+	if x != nil {
+		return x.ConfirmLast
+	}
+	return false
 }
 
 type RemoveCheckerResponse struct {
@@ -3353,7 +3373,7 @@ const file_signpost_v1_endpoint_proto_rawDesc = "" +
 	"\tendpoints\x18\x01 \x03(\v2\x15.signpost.v1.EndpointR\tendpoints\"L\n" +
 	"\x12GetEndpointRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\x19\n" +
-	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x02id\"\x9f\x02\n" +
+	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x02id\"\xc2\x02\n" +
 	"\x12SetEndpointRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\x19\n" +
 	"\x02id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x02id\x12 \n" +
@@ -3361,7 +3381,8 @@ const file_signpost_v1_endpoint_proto_rawDesc = "" +
 	"\taddresses\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\taddresses\x12*\n" +
 	"\bpriority\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xff\xff\x03H\x01R\bpriority\x88\x01\x01\x12&\n" +
 	"\x06weight\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xff\xff\x03H\x02R\x06weight\x88\x01\x01\x12\x12\n" +
-	"\x04etag\x18\a \x01(\tR\x04etagB\a\n" +
+	"\x04etag\x18\a \x01(\tR\x04etag\x12!\n" +
+	"\fconfirm_last\x18\b \x01(\bR\vconfirmLastB\a\n" +
 	"\x05_siteB\v\n" +
 	"\t_priorityB\t\n" +
 	"\a_weight\"u\n" +
@@ -3432,19 +3453,22 @@ const file_signpost_v1_endpoint_proto_rawDesc = "" +
 	"suspectTtl\x12\x12\n" +
 	"\x04etag\x18\b \x01(\tR\x04etag\"/\n" +
 	"\x10GetPolicyRequest\x12\x1b\n" +
-	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\"\xc5\x02\n" +
+	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\"\x8f\x03\n" +
 	"\x10SetPolicyRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x122\n" +
-	"\x04kind\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19R\x03allR\bfailoverR\bweightedR\x04kind\x12(\n" +
-	"\vmin_healthy\x18\x03 \x01(\rB\a\xbaH\x04*\x02\x18\x10R\n" +
-	"minHealthy\x12$\n" +
+	"\x04kind\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19R\x03allR\bfailoverR\bweightedR\x04kind\x12/\n" +
+	"\vmin_healthy\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01H\x00R\n" +
+	"minHealthy\x88\x01\x01\x12$\n" +
 	"\bfallback\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\bfallback\x121\n" +
-	"\bfailback\x18\x05 \x01(\tB\x15\xbaH\x12r\x10R\x00R\x04autoR\x06manualR\bfailback\x12(\n" +
-	"\vmax_answers\x18\x06 \x01(\rB\a\xbaH\x04*\x02\x18\x10R\n" +
-	"maxAnswers\x12\x1f\n" +
-	"\vsuspect_ttl\x18\a \x01(\rR\n" +
-	"suspectTtl\x12\x12\n" +
-	"\x04etag\x18\b \x01(\tR\x04etag\"\x89\x01\n" +
+	"\bfailback\x18\x05 \x01(\tB\x15\xbaH\x12r\x10R\x00R\x04autoR\x06manualR\bfailback\x12-\n" +
+	"\vmax_answers\x18\x06 \x01(\rB\a\xbaH\x04*\x02\x18\x10H\x01R\n" +
+	"maxAnswers\x88\x01\x01\x12-\n" +
+	"\vsuspect_ttl\x18\a \x01(\rB\a\xbaH\x04*\x02(\x01H\x02R\n" +
+	"suspectTtl\x88\x01\x01\x12\x12\n" +
+	"\x04etag\x18\b \x01(\tR\x04etagB\x0e\n" +
+	"\f_min_healthyB\x0e\n" +
+	"\f_max_answersB\x0e\n" +
+	"\f_suspect_ttl\"\x89\x01\n" +
 	"\x11SetPolicyResponse\x12+\n" +
 	"\x06policy\x18\x01 \x01(\v2\x13.signpost.v1.PolicyR\x06policy\x12+\n" +
 	"\x06change\x18\x02 \x01(\v2\x13.signpost.v1.ChangeR\x06change\x12\x1a\n" +
@@ -3474,11 +3498,11 @@ const file_signpost_v1_endpoint_proto_rawDesc = "" +
 	"\x04from\x18\x13 \x03(\tR\x04from\x12\x12\n" +
 	"\x04etag\x18\x14 \x01(\tR\x04etag\".\n" +
 	"\x0fGetCheckRequest\x12\x1b\n" +
-	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\"\xe1\x04\n" +
+	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\"\x8f\x05\n" +
 	"\x0fSetCheckRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\x1b\n" +
-	"\x04kind\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04kind\x12\x1d\n" +
-	"\x04port\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xff\xff\x03R\x04port\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04kind\x12\"\n" +
+	"\x04port\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xff\xff\x03H\x00R\x04port\x88\x01\x01\x12\x12\n" +
 	"\x04path\x18\x04 \x01(\tR\x04path\x12\x12\n" +
 	"\x04host\x18\x05 \x01(\tR\x04host\x12\x16\n" +
 	"\x06expect\x18\x06 \x01(\tR\x06expect\x12\x12\n" +
@@ -3494,13 +3518,16 @@ const file_signpost_v1_endpoint_proto_rawDesc = "" +
 	"query_type\x18\r \x01(\tR\tqueryType\x12\x1e\n" +
 	"\x05rcode\x18\x0e \x01(\rB\b\xbaH\x05*\x03\x18\xff\x1fR\x05rcode\x125\n" +
 	"\binterval\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\binterval\x123\n" +
-	"\atimeout\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1b\n" +
-	"\x04fall\x18\x11 \x01(\rB\a\xbaH\x04*\x02\x18\n" +
-	"R\x04fall\x12\x1b\n" +
-	"\x04rise\x18\x12 \x01(\rB\a\xbaH\x04*\x02\x18\n" +
-	"R\x04rise\x12\x1c\n" +
+	"\atimeout\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\"\n" +
+	"\x04fall\x18\x11 \x01(\rB\t\xbaH\x06*\x04\x18\n" +
+	"(\x01H\x01R\x04fall\x88\x01\x01\x12\"\n" +
+	"\x04rise\x18\x12 \x01(\rB\t\xbaH\x06*\x04\x18\n" +
+	"(\x01H\x02R\x04rise\x88\x01\x01\x12\x1c\n" +
 	"\x04from\x18\x13 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\x04from\x12\x12\n" +
-	"\x04etag\x18\x14 \x01(\tR\x04etag\"\x85\x01\n" +
+	"\x04etag\x18\x14 \x01(\tR\x04etagB\a\n" +
+	"\x05_portB\a\n" +
+	"\x05_fallB\a\n" +
+	"\x05_rise\"\x85\x01\n" +
 	"\x10SetCheckResponse\x12(\n" +
 	"\x05check\x18\x01 \x01(\v2\x12.signpost.v1.CheckR\x05check\x12+\n" +
 	"\x06change\x18\x02 \x01(\v2\x13.signpost.v1.ChangeR\x06change\x12\x1a\n" +
@@ -3564,9 +3591,10 @@ const file_signpost_v1_endpoint_proto_rawDesc = "" +
 	"\atargets\x18\a \x01(\rR\atargets\"\x15\n" +
 	"\x13ListCheckersRequest\"H\n" +
 	"\x14ListCheckersResponse\x120\n" +
-	"\bcheckers\x18\x01 \x03(\v2\x14.signpost.v1.CheckerR\bcheckers\"5\n" +
+	"\bcheckers\x18\x01 \x03(\v2\x14.signpost.v1.CheckerR\bcheckers\"X\n" +
 	"\x14RemoveCheckerRequest\x12\x1d\n" +
-	"\x04site\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04site\"D\n" +
+	"\x04site\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x04site\x12!\n" +
+	"\fconfirm_last\x18\x02 \x01(\bR\vconfirmLast\"D\n" +
 	"\x15RemoveCheckerResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"p\n" +
 	"\x06Freeze\x12\x0e\n" +
@@ -3779,6 +3807,8 @@ func file_signpost_v1_endpoint_proto_init() {
 	}
 	file_signpost_v1_signpost_proto_init()
 	file_signpost_v1_endpoint_proto_msgTypes[5].OneofWrappers = []any{}
+	file_signpost_v1_endpoint_proto_msgTypes[21].OneofWrappers = []any{}
+	file_signpost_v1_endpoint_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -2034,6 +2034,9 @@ type Host struct {
 	// When its secret was last used, to the day; absent: not since it was made. GetHost and
 	// ListHosts alone show it.
 	SecretUseTime *timestamppb.Timestamp `protobuf:"bytes,24,opt,name=secret_use_time,json=secretUseTime,proto3" json:"secret_use_time,omitempty"`
+	// The addresses of its endpoints but main, each once, whether they are answered or not.
+	// GetHost and ListHosts alone show them, to those who may see the endpoints.
+	EndpointAddresses []string `protobuf:"bytes,27,rep,name=endpoint_addresses,json=endpointAddresses,proto3" json:"endpoint_addresses,omitempty"`
 	// Whom it follows; absent: nobody.
 	Follows *Following `protobuf:"bytes,28,opt,name=follows,proto3" json:"follows,omitempty"`
 	// Who follows it.
@@ -2201,6 +2204,13 @@ func (x *Host) GetLeaseExpireTime() *timestamppb.Timestamp {
 func (x *Host) GetSecretUseTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.SecretUseTime
+	}
+	return nil
+}
+
+func (x *Host) GetEndpointAddresses() []string {
+	if x != nil {
+		return x.EndpointAddresses
 	}
 	return nil
 }
@@ -3517,6 +3527,94 @@ func (x *AcceptHostResponse) GetChange() *Change {
 	return nil
 }
 
+type LeaveHostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fqdn          string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveHostRequest) Reset() {
+	*x = LeaveHostRequest{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveHostRequest) ProtoMessage() {}
+
+func (x *LeaveHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveHostRequest.ProtoReflect.Descriptor instead.
+func (*LeaveHostRequest) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *LeaveHostRequest) GetFqdn() string {
+	if x != nil {
+		return x.Fqdn
+	}
+	return ""
+}
+
+type LeaveHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Change        *Change                `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveHostResponse) Reset() {
+	*x = LeaveHostResponse{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveHostResponse) ProtoMessage() {}
+
+func (x *LeaveHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveHostResponse.ProtoReflect.Descriptor instead.
+func (*LeaveHostResponse) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *LeaveHostResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 type BlockHostRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Fqdn  string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
@@ -3529,7 +3627,7 @@ type BlockHostRequest struct {
 
 func (x *BlockHostRequest) Reset() {
 	*x = BlockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3541,7 +3639,7 @@ func (x *BlockHostRequest) String() string {
 func (*BlockHostRequest) ProtoMessage() {}
 
 func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3554,7 +3652,7 @@ func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostRequest.ProtoReflect.Descriptor instead.
 func (*BlockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BlockHostRequest) GetFqdn() string {
@@ -3588,7 +3686,7 @@ type BlockHostResponse struct {
 
 func (x *BlockHostResponse) Reset() {
 	*x = BlockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3600,7 +3698,7 @@ func (x *BlockHostResponse) String() string {
 func (*BlockHostResponse) ProtoMessage() {}
 
 func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3613,7 +3711,7 @@ func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostResponse.ProtoReflect.Descriptor instead.
 func (*BlockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BlockHostResponse) GetHost() *Host {
@@ -3640,7 +3738,7 @@ type UnblockHostRequest struct {
 
 func (x *UnblockHostRequest) Reset() {
 	*x = UnblockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3652,7 +3750,7 @@ func (x *UnblockHostRequest) String() string {
 func (*UnblockHostRequest) ProtoMessage() {}
 
 func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3665,7 +3763,7 @@ func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostRequest.ProtoReflect.Descriptor instead.
 func (*UnblockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UnblockHostRequest) GetFqdn() string {
@@ -3692,7 +3790,7 @@ type UnblockHostResponse struct {
 
 func (x *UnblockHostResponse) Reset() {
 	*x = UnblockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3704,7 +3802,7 @@ func (x *UnblockHostResponse) String() string {
 func (*UnblockHostResponse) ProtoMessage() {}
 
 func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3717,7 +3815,7 @@ func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostResponse.ProtoReflect.Descriptor instead.
 func (*UnblockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *UnblockHostResponse) GetHost() *Host {
@@ -3745,7 +3843,7 @@ type DisableHostRequest struct {
 
 func (x *DisableHostRequest) Reset() {
 	*x = DisableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3757,7 +3855,7 @@ func (x *DisableHostRequest) String() string {
 func (*DisableHostRequest) ProtoMessage() {}
 
 func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3770,7 +3868,7 @@ func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostRequest.ProtoReflect.Descriptor instead.
 func (*DisableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DisableHostRequest) GetFqdn() string {
@@ -3804,7 +3902,7 @@ type DisableHostResponse struct {
 
 func (x *DisableHostResponse) Reset() {
 	*x = DisableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3816,7 +3914,7 @@ func (x *DisableHostResponse) String() string {
 func (*DisableHostResponse) ProtoMessage() {}
 
 func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3829,7 +3927,7 @@ func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostResponse.ProtoReflect.Descriptor instead.
 func (*DisableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DisableHostResponse) GetHost() *Host {
@@ -3856,7 +3954,7 @@ type EnableHostRequest struct {
 
 func (x *EnableHostRequest) Reset() {
 	*x = EnableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3868,7 +3966,7 @@ func (x *EnableHostRequest) String() string {
 func (*EnableHostRequest) ProtoMessage() {}
 
 func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3881,7 +3979,7 @@ func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostRequest.ProtoReflect.Descriptor instead.
 func (*EnableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *EnableHostRequest) GetFqdn() string {
@@ -3908,7 +4006,7 @@ type EnableHostResponse struct {
 
 func (x *EnableHostResponse) Reset() {
 	*x = EnableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3920,7 +4018,7 @@ func (x *EnableHostResponse) String() string {
 func (*EnableHostResponse) ProtoMessage() {}
 
 func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3933,7 +4031,7 @@ func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostResponse.ProtoReflect.Descriptor instead.
 func (*EnableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *EnableHostResponse) GetHost() *Host {
@@ -3965,7 +4063,7 @@ type RecordSet struct {
 
 func (x *RecordSet) Reset() {
 	*x = RecordSet{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3977,7 +4075,7 @@ func (x *RecordSet) String() string {
 func (*RecordSet) ProtoMessage() {}
 
 func (x *RecordSet) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3990,7 +4088,7 @@ func (x *RecordSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSet.ProtoReflect.Descriptor instead.
 func (*RecordSet) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RecordSet) GetFqdn() string {
@@ -4037,7 +4135,7 @@ type ListRecordSetsRequest struct {
 
 func (x *ListRecordSetsRequest) Reset() {
 	*x = ListRecordSetsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4049,7 +4147,7 @@ func (x *ListRecordSetsRequest) String() string {
 func (*ListRecordSetsRequest) ProtoMessage() {}
 
 func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4062,7 +4160,7 @@ func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListRecordSetsRequest) GetFqdn() string {
@@ -4082,7 +4180,7 @@ type ListRecordSetsResponse struct {
 
 func (x *ListRecordSetsResponse) Reset() {
 	*x = ListRecordSetsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4094,7 +4192,7 @@ func (x *ListRecordSetsResponse) String() string {
 func (*ListRecordSetsResponse) ProtoMessage() {}
 
 func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4107,7 +4205,7 @@ func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListRecordSetsResponse) GetRecordSets() []*RecordSet {
@@ -4127,7 +4225,7 @@ type GetRecordSetRequest struct {
 
 func (x *GetRecordSetRequest) Reset() {
 	*x = GetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4139,7 +4237,7 @@ func (x *GetRecordSetRequest) String() string {
 func (*GetRecordSetRequest) ProtoMessage() {}
 
 func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4152,7 +4250,7 @@ func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetRecordSetRequest) GetFqdn() string {
@@ -4186,7 +4284,7 @@ type SetRecordSetRequest struct {
 
 func (x *SetRecordSetRequest) Reset() {
 	*x = SetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4198,7 +4296,7 @@ func (x *SetRecordSetRequest) String() string {
 func (*SetRecordSetRequest) ProtoMessage() {}
 
 func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4211,7 +4309,7 @@ func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*SetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SetRecordSetRequest) GetFqdn() string {
@@ -4259,7 +4357,7 @@ type SetRecordSetResponse struct {
 
 func (x *SetRecordSetResponse) Reset() {
 	*x = SetRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4271,7 +4369,7 @@ func (x *SetRecordSetResponse) String() string {
 func (*SetRecordSetResponse) ProtoMessage() {}
 
 func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4284,7 +4382,7 @@ func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*SetRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SetRecordSetResponse) GetRecordSet() *RecordSet {
@@ -4312,7 +4410,7 @@ type DeleteRecordSetRequest struct {
 
 func (x *DeleteRecordSetRequest) Reset() {
 	*x = DeleteRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4324,7 +4422,7 @@ func (x *DeleteRecordSetRequest) String() string {
 func (*DeleteRecordSetRequest) ProtoMessage() {}
 
 func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4337,7 +4435,7 @@ func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DeleteRecordSetRequest) GetFqdn() string {
@@ -4370,7 +4468,7 @@ type DeleteRecordSetResponse struct {
 
 func (x *DeleteRecordSetResponse) Reset() {
 	*x = DeleteRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4382,7 +4480,7 @@ func (x *DeleteRecordSetResponse) String() string {
 func (*DeleteRecordSetResponse) ProtoMessage() {}
 
 func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4395,7 +4493,7 @@ func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DeleteRecordSetResponse) GetChange() *Change {
@@ -4440,7 +4538,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4452,7 +4550,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4465,7 +4563,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Token) GetId() string {
@@ -4584,7 +4682,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4596,7 +4694,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4609,7 +4707,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateTokenRequest) GetZone() string {
@@ -4673,7 +4771,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4685,7 +4783,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4698,7 +4796,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4732,7 +4830,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4744,7 +4842,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4757,7 +4855,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListTokensRequest) GetOwner() string {
@@ -4778,7 +4876,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4790,7 +4888,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4803,7 +4901,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4823,7 +4921,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4835,7 +4933,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4848,7 +4946,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -4876,7 +4974,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4888,7 +4986,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4901,7 +4999,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RevokeTokenResponse) GetChange() *Change {
@@ -4938,7 +5036,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4950,7 +5048,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4963,7 +5061,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *AuditRecord) GetId() string {
@@ -5069,7 +5167,7 @@ type ListAuditRecordsRequest struct {
 
 func (x *ListAuditRecordsRequest) Reset() {
 	*x = ListAuditRecordsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5081,7 +5179,7 @@ func (x *ListAuditRecordsRequest) String() string {
 func (*ListAuditRecordsRequest) ProtoMessage() {}
 
 func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5094,7 +5192,7 @@ func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListAuditRecordsRequest) GetZone() string {
@@ -5158,7 +5256,7 @@ type ListAuditRecordsResponse struct {
 
 func (x *ListAuditRecordsResponse) Reset() {
 	*x = ListAuditRecordsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5170,7 +5268,7 @@ func (x *ListAuditRecordsResponse) String() string {
 func (*ListAuditRecordsResponse) ProtoMessage() {}
 
 func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5183,7 +5281,7 @@ func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ListAuditRecordsResponse) GetRecords() []*AuditRecord {
@@ -5200,6 +5298,171 @@ func (x *ListAuditRecordsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type GetPrincipalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A person, written ISSUER/SUBJECT, or a group, group:ISSUER/GROUP; empty: the caller.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPrincipalRequest) Reset() {
+	*x = GetPrincipalRequest{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPrincipalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPrincipalRequest) ProtoMessage() {}
+
+func (x *GetPrincipalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPrincipalRequest.ProtoReflect.Descriptor instead.
+func (*GetPrincipalRequest) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *GetPrincipalRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Principal is what the service knows of a person or a group.
+type Principal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// One of: active, disabled (by an operator), barred (by the configuration of the service
+	// that answers).
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Why and since when; absent: the person is not disabled.
+	Disabled *Withdrawal `protobuf:"bytes,3,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Whether the configuration of the service that answers makes it an operator: by name, or
+	// by one of the groups.
+	Operator bool `protobuf:"varint,4,opt,name=operator,proto3" json:"operator,omitempty"`
+	// Of a person: the groups that their provider said they are in, when that was last noted,
+	// which is done for those who have tokens; of the caller, those of now. Of whom nothing was
+	// noted there are none, and no time.
+	Groups     []string               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
+	GroupsTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=groups_time,json=groupsTime,proto3" json:"groups_time,omitempty"`
+	// How many hosts it owns, and how many others it, or one of the groups, may edit; of the
+	// latter the first 10,000 are looked at.
+	HostsOwned  int32 `protobuf:"varint,7,opt,name=hosts_owned,json=hostsOwned,proto3" json:"hosts_owned,omitempty"`
+	HostsEdited int32 `protobuf:"varint,8,opt,name=hosts_edited,json=hostsEdited,proto3" json:"hosts_edited,omitempty"`
+	// The ids of its API tokens that can be used, the oldest first.
+	TokenIds      []string `protobuf:"bytes,9,rep,name=token_ids,json=tokenIds,proto3" json:"token_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Principal) Reset() {
+	*x = Principal{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Principal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Principal) ProtoMessage() {}
+
+func (x *Principal) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Principal.ProtoReflect.Descriptor instead.
+func (*Principal) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *Principal) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Principal) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Principal) GetDisabled() *Withdrawal {
+	if x != nil {
+		return x.Disabled
+	}
+	return nil
+}
+
+func (x *Principal) GetOperator() bool {
+	if x != nil {
+		return x.Operator
+	}
+	return false
+}
+
+func (x *Principal) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *Principal) GetGroupsTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GroupsTime
+	}
+	return nil
+}
+
+func (x *Principal) GetHostsOwned() int32 {
+	if x != nil {
+		return x.HostsOwned
+	}
+	return 0
+}
+
+func (x *Principal) GetHostsEdited() int32 {
+	if x != nil {
+		return x.HostsEdited
+	}
+	return 0
+}
+
+func (x *Principal) GetTokenIds() []string {
+	if x != nil {
+		return x.TokenIds
+	}
+	return nil
+}
+
 type DisablePrincipalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A person, written ISSUER/SUBJECT.
@@ -5212,7 +5475,7 @@ type DisablePrincipalRequest struct {
 
 func (x *DisablePrincipalRequest) Reset() {
 	*x = DisablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5224,7 +5487,7 @@ func (x *DisablePrincipalRequest) String() string {
 func (*DisablePrincipalRequest) ProtoMessage() {}
 
 func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5237,7 +5500,7 @@ func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *DisablePrincipalRequest) GetName() string {
@@ -5263,7 +5526,7 @@ type DisablePrincipalResponse struct {
 
 func (x *DisablePrincipalResponse) Reset() {
 	*x = DisablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5275,7 +5538,7 @@ func (x *DisablePrincipalResponse) String() string {
 func (*DisablePrincipalResponse) ProtoMessage() {}
 
 func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5288,7 +5551,7 @@ func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *DisablePrincipalResponse) GetChange() *Change {
@@ -5307,7 +5570,7 @@ type EnablePrincipalRequest struct {
 
 func (x *EnablePrincipalRequest) Reset() {
 	*x = EnablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5319,7 +5582,7 @@ func (x *EnablePrincipalRequest) String() string {
 func (*EnablePrincipalRequest) ProtoMessage() {}
 
 func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5332,7 +5595,7 @@ func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *EnablePrincipalRequest) GetName() string {
@@ -5351,7 +5614,7 @@ type EnablePrincipalResponse struct {
 
 func (x *EnablePrincipalResponse) Reset() {
 	*x = EnablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5363,7 +5626,7 @@ func (x *EnablePrincipalResponse) String() string {
 func (*EnablePrincipalResponse) ProtoMessage() {}
 
 func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5376,7 +5639,7 @@ func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *EnablePrincipalResponse) GetChange() *Change {
@@ -5397,7 +5660,7 @@ type TransferPrincipalRequest struct {
 
 func (x *TransferPrincipalRequest) Reset() {
 	*x = TransferPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5409,7 +5672,7 @@ func (x *TransferPrincipalRequest) String() string {
 func (*TransferPrincipalRequest) ProtoMessage() {}
 
 func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5422,7 +5685,7 @@ func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *TransferPrincipalRequest) GetName() string {
@@ -5452,7 +5715,7 @@ type TransferPrincipalResponse struct {
 
 func (x *TransferPrincipalResponse) Reset() {
 	*x = TransferPrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5464,7 +5727,7 @@ func (x *TransferPrincipalResponse) String() string {
 func (*TransferPrincipalResponse) ProtoMessage() {}
 
 func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5477,7 +5740,7 @@ func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalResponse.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *TransferPrincipalResponse) GetFqdns() []string {
@@ -5511,7 +5774,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5523,7 +5786,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5536,7 +5799,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *GetStatusRequest) GetFqdn() string {
@@ -5566,7 +5829,7 @@ type ServerStatus struct {
 
 func (x *ServerStatus) Reset() {
 	*x = ServerStatus{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5578,7 +5841,7 @@ func (x *ServerStatus) String() string {
 func (*ServerStatus) ProtoMessage() {}
 
 func (x *ServerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5591,7 +5854,7 @@ func (x *ServerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerStatus.ProtoReflect.Descriptor instead.
 func (*ServerStatus) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ServerStatus) GetVersion() string {
@@ -5665,7 +5928,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5677,7 +5940,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5690,7 +5953,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
 }
 
 type WhoAmIResponse struct {
@@ -5717,7 +5980,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5729,7 +5992,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5742,7 +6005,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *WhoAmIResponse) GetPrincipal() string {
@@ -5809,7 +6072,7 @@ type ListIssuersRequest struct {
 
 func (x *ListIssuersRequest) Reset() {
 	*x = ListIssuersRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5821,7 +6084,7 @@ func (x *ListIssuersRequest) String() string {
 func (*ListIssuersRequest) ProtoMessage() {}
 
 func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5834,7 +6097,7 @@ func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersRequest.ProtoReflect.Descriptor instead.
 func (*ListIssuersRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{88}
 }
 
 type ListIssuersResponse struct {
@@ -5847,7 +6110,7 @@ type ListIssuersResponse struct {
 
 func (x *ListIssuersResponse) Reset() {
 	*x = ListIssuersResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5859,7 +6122,7 @@ func (x *ListIssuersResponse) String() string {
 func (*ListIssuersResponse) ProtoMessage() {}
 
 func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5872,7 +6135,7 @@ func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersResponse.ProtoReflect.Descriptor instead.
 func (*ListIssuersResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListIssuersResponse) GetIssuers() []*Issuer {
@@ -5899,7 +6162,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5911,7 +6174,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5924,7 +6187,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Issuer) GetName() string {
@@ -6151,7 +6414,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x11ExportZoneRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"(\n" +
 	"\x12ExportZoneResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xfd\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xac\a\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04fqdn\x18\x01 \x01(\tR\x04fqdn\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x14\n" +
@@ -6174,7 +6437,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\bdisabled\x18\x10 \x01(\v2\x17.signpost.v1.WithdrawalR\bdisabled\x12/\n" +
 	"\x06lapsed\x18\x11 \x01(\v2\x17.signpost.v1.WithdrawalR\x06lapsed\x12F\n" +
 	"\x11lease_expire_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\x12B\n" +
-	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\x120\n" +
+	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\x12-\n" +
+	"\x12endpoint_addresses\x18\x1b \x03(\tR\x11endpointAddresses\x120\n" +
 	"\afollows\x18\x1c \x01(\v2\x16.signpost.v1.FollowingR\afollows\x12\x1c\n" +
 	"\tfollowers\x18\x1d \x03(\tR\tfollowers\"G\n" +
 	"\tFollowing\x12\x12\n" +
@@ -6270,7 +6534,11 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x12AcceptHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.signpost.v1.HostR\x04host\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\x12+\n" +
-	"\x06change\x18\x03 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"g\n" +
+	"\x06change\x18\x03 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"/\n" +
+	"\x10LeaveHostRequest\x12\x1b\n" +
+	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\"@\n" +
+	"\x11LeaveHostResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"g\n" +
 	"\x10BlockHostRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\"\n" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
@@ -6397,7 +6665,21 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"v\n" +
 	"\x18ListAuditRecordsResponse\x122\n" +
 	"\arecords\x18\x01 \x03(\v2\x18.signpost.v1.AuditRecordR\arecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"X\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x13GetPrincipalRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xbc\x02\n" +
+	"\tPrincipal\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x123\n" +
+	"\bdisabled\x18\x03 \x01(\v2\x17.signpost.v1.WithdrawalR\bdisabled\x12\x1a\n" +
+	"\boperator\x18\x04 \x01(\bR\boperator\x12\x16\n" +
+	"\x06groups\x18\x05 \x03(\tR\x06groups\x12;\n" +
+	"\vgroups_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"groupsTime\x12\x1f\n" +
+	"\vhosts_owned\x18\a \x01(\x05R\n" +
+	"hostsOwned\x12!\n" +
+	"\fhosts_edited\x18\b \x01(\x05R\vhostsEdited\x12\x1b\n" +
+	"\ttoken_ids\x18\t \x03(\tR\btokenIds\"X\n" +
 	"\x17DisablePrincipalRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06reason\"G\n" +
@@ -6462,7 +6744,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\n" +
 	"ImportZone\x12\x1e.signpost.v1.ImportZoneRequest\x1a\x1f.signpost.v1.ImportZoneResponse(\x010\x01\x12O\n" +
 	"\n" +
-	"ExportZone\x12\x1e.signpost.v1.ExportZoneRequest\x1a\x1f.signpost.v1.ExportZoneResponse0\x012\xa6\f\n" +
+	"ExportZone\x12\x1e.signpost.v1.ExportZoneRequest\x1a\x1f.signpost.v1.ExportZoneResponse0\x012\x95\r\n" +
 	"\vHostService\x12c\n" +
 	"\n" +
 	"CreateHost\x12\x1e.signpost.v1.CreateHostRequest\x1a\x1f.signpost.v1.CreateHostResponse\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/hosts\x12S\n" +
@@ -6478,6 +6760,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\fTransferHost\x12 .signpost.v1.TransferHostRequest\x1a!.signpost.v1.TransferHostResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/hosts/{fqdn}:transfer\x12q\n" +
 	"\n" +
 	"AcceptHost\x12\x1e.signpost.v1.AcceptHostRequest\x1a\x1f.signpost.v1.AcceptHostResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/hosts/{fqdn}:accept\x12m\n" +
+	"\tLeaveHost\x12\x1d.signpost.v1.LeaveHostRequest\x1a\x1e.signpost.v1.LeaveHostResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/hosts/{fqdn}:leave\x12m\n" +
 	"\tBlockHost\x12\x1d.signpost.v1.BlockHostRequest\x1a\x1e.signpost.v1.BlockHostResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/hosts/{fqdn}:block\x12u\n" +
 	"\vUnblockHost\x12\x1f.signpost.v1.UnblockHostRequest\x1a .signpost.v1.UnblockHostResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/hosts/{fqdn}:unblock\x12u\n" +
 	"\vDisableHost\x12\x1f.signpost.v1.DisableHostRequest\x1a .signpost.v1.DisableHostResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/hosts/{fqdn}:disable\x12q\n" +
@@ -6496,8 +6779,9 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"/v1/tokens\x12i\n" +
 	"\vRevokeToken\x12\x1f.signpost.v1.RevokeTokenRequest\x1a .signpost.v1.RevokeTokenResponse\"\x17\x82\xd3\xe4\x93\x02\x11*\x0f/v1/tokens/{id}2\x82\x01\n" +
 	"\fAuditService\x12r\n" +
-	"\x10ListAuditRecords\x12$.signpost.v1.ListAuditRecordsRequest\x1a%.signpost.v1.ListAuditRecordsResponse\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit2\xa0\x03\n" +
-	"\x10PrincipalService\x12\x82\x01\n" +
+	"\x10ListAuditRecords\x12$.signpost.v1.ListAuditRecordsRequest\x1a%.signpost.v1.ListAuditRecordsResponse\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/audit2\x81\x04\n" +
+	"\x10PrincipalService\x12_\n" +
+	"\fGetPrincipal\x12 .signpost.v1.GetPrincipalRequest\x1a\x16.signpost.v1.Principal\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/principal\x12\x82\x01\n" +
 	"\x10DisablePrincipal\x12$.signpost.v1.DisablePrincipalRequest\x1a%.signpost.v1.DisablePrincipalResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/principals:disable\x12~\n" +
 	"\x0fEnablePrincipal\x12#.signpost.v1.EnablePrincipalRequest\x1a$.signpost.v1.EnablePrincipalResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/principals:enable\x12\x86\x01\n" +
 	"\x11TransferPrincipal\x12%.signpost.v1.TransferPrincipalRequest\x1a&.signpost.v1.TransferPrincipalResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/principals:transfer2\xa8\x02\n" +
@@ -6520,7 +6804,7 @@ func file_signpost_v1_signpost_proto_rawDescGZIP() []byte {
 	return file_signpost_v1_signpost_proto_rawDescData
 }
 
-var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
+var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
 var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*Change)(nil),                    // 0: signpost.v1.Change
 	(*Visibility)(nil),                // 1: signpost.v1.Visibility
@@ -6570,54 +6854,58 @@ var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*TransferHostResponse)(nil),      // 45: signpost.v1.TransferHostResponse
 	(*AcceptHostRequest)(nil),         // 46: signpost.v1.AcceptHostRequest
 	(*AcceptHostResponse)(nil),        // 47: signpost.v1.AcceptHostResponse
-	(*BlockHostRequest)(nil),          // 48: signpost.v1.BlockHostRequest
-	(*BlockHostResponse)(nil),         // 49: signpost.v1.BlockHostResponse
-	(*UnblockHostRequest)(nil),        // 50: signpost.v1.UnblockHostRequest
-	(*UnblockHostResponse)(nil),       // 51: signpost.v1.UnblockHostResponse
-	(*DisableHostRequest)(nil),        // 52: signpost.v1.DisableHostRequest
-	(*DisableHostResponse)(nil),       // 53: signpost.v1.DisableHostResponse
-	(*EnableHostRequest)(nil),         // 54: signpost.v1.EnableHostRequest
-	(*EnableHostResponse)(nil),        // 55: signpost.v1.EnableHostResponse
-	(*RecordSet)(nil),                 // 56: signpost.v1.RecordSet
-	(*ListRecordSetsRequest)(nil),     // 57: signpost.v1.ListRecordSetsRequest
-	(*ListRecordSetsResponse)(nil),    // 58: signpost.v1.ListRecordSetsResponse
-	(*GetRecordSetRequest)(nil),       // 59: signpost.v1.GetRecordSetRequest
-	(*SetRecordSetRequest)(nil),       // 60: signpost.v1.SetRecordSetRequest
-	(*SetRecordSetResponse)(nil),      // 61: signpost.v1.SetRecordSetResponse
-	(*DeleteRecordSetRequest)(nil),    // 62: signpost.v1.DeleteRecordSetRequest
-	(*DeleteRecordSetResponse)(nil),   // 63: signpost.v1.DeleteRecordSetResponse
-	(*Token)(nil),                     // 64: signpost.v1.Token
-	(*CreateTokenRequest)(nil),        // 65: signpost.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),       // 66: signpost.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),         // 67: signpost.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),        // 68: signpost.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),        // 69: signpost.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),       // 70: signpost.v1.RevokeTokenResponse
-	(*AuditRecord)(nil),               // 71: signpost.v1.AuditRecord
-	(*ListAuditRecordsRequest)(nil),   // 72: signpost.v1.ListAuditRecordsRequest
-	(*ListAuditRecordsResponse)(nil),  // 73: signpost.v1.ListAuditRecordsResponse
-	(*DisablePrincipalRequest)(nil),   // 74: signpost.v1.DisablePrincipalRequest
-	(*DisablePrincipalResponse)(nil),  // 75: signpost.v1.DisablePrincipalResponse
-	(*EnablePrincipalRequest)(nil),    // 76: signpost.v1.EnablePrincipalRequest
-	(*EnablePrincipalResponse)(nil),   // 77: signpost.v1.EnablePrincipalResponse
-	(*TransferPrincipalRequest)(nil),  // 78: signpost.v1.TransferPrincipalRequest
-	(*TransferPrincipalResponse)(nil), // 79: signpost.v1.TransferPrincipalResponse
-	(*GetStatusRequest)(nil),          // 80: signpost.v1.GetStatusRequest
-	(*ServerStatus)(nil),              // 81: signpost.v1.ServerStatus
-	(*WhoAmIRequest)(nil),             // 82: signpost.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),            // 83: signpost.v1.WhoAmIResponse
-	(*ListIssuersRequest)(nil),        // 84: signpost.v1.ListIssuersRequest
-	(*ListIssuersResponse)(nil),       // 85: signpost.v1.ListIssuersResponse
-	(*Issuer)(nil),                    // 86: signpost.v1.Issuer
-	(*timestamppb.Timestamp)(nil),     // 87: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 88: google.protobuf.Duration
+	(*LeaveHostRequest)(nil),          // 48: signpost.v1.LeaveHostRequest
+	(*LeaveHostResponse)(nil),         // 49: signpost.v1.LeaveHostResponse
+	(*BlockHostRequest)(nil),          // 50: signpost.v1.BlockHostRequest
+	(*BlockHostResponse)(nil),         // 51: signpost.v1.BlockHostResponse
+	(*UnblockHostRequest)(nil),        // 52: signpost.v1.UnblockHostRequest
+	(*UnblockHostResponse)(nil),       // 53: signpost.v1.UnblockHostResponse
+	(*DisableHostRequest)(nil),        // 54: signpost.v1.DisableHostRequest
+	(*DisableHostResponse)(nil),       // 55: signpost.v1.DisableHostResponse
+	(*EnableHostRequest)(nil),         // 56: signpost.v1.EnableHostRequest
+	(*EnableHostResponse)(nil),        // 57: signpost.v1.EnableHostResponse
+	(*RecordSet)(nil),                 // 58: signpost.v1.RecordSet
+	(*ListRecordSetsRequest)(nil),     // 59: signpost.v1.ListRecordSetsRequest
+	(*ListRecordSetsResponse)(nil),    // 60: signpost.v1.ListRecordSetsResponse
+	(*GetRecordSetRequest)(nil),       // 61: signpost.v1.GetRecordSetRequest
+	(*SetRecordSetRequest)(nil),       // 62: signpost.v1.SetRecordSetRequest
+	(*SetRecordSetResponse)(nil),      // 63: signpost.v1.SetRecordSetResponse
+	(*DeleteRecordSetRequest)(nil),    // 64: signpost.v1.DeleteRecordSetRequest
+	(*DeleteRecordSetResponse)(nil),   // 65: signpost.v1.DeleteRecordSetResponse
+	(*Token)(nil),                     // 66: signpost.v1.Token
+	(*CreateTokenRequest)(nil),        // 67: signpost.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),       // 68: signpost.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),         // 69: signpost.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),        // 70: signpost.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),        // 71: signpost.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),       // 72: signpost.v1.RevokeTokenResponse
+	(*AuditRecord)(nil),               // 73: signpost.v1.AuditRecord
+	(*ListAuditRecordsRequest)(nil),   // 74: signpost.v1.ListAuditRecordsRequest
+	(*ListAuditRecordsResponse)(nil),  // 75: signpost.v1.ListAuditRecordsResponse
+	(*GetPrincipalRequest)(nil),       // 76: signpost.v1.GetPrincipalRequest
+	(*Principal)(nil),                 // 77: signpost.v1.Principal
+	(*DisablePrincipalRequest)(nil),   // 78: signpost.v1.DisablePrincipalRequest
+	(*DisablePrincipalResponse)(nil),  // 79: signpost.v1.DisablePrincipalResponse
+	(*EnablePrincipalRequest)(nil),    // 80: signpost.v1.EnablePrincipalRequest
+	(*EnablePrincipalResponse)(nil),   // 81: signpost.v1.EnablePrincipalResponse
+	(*TransferPrincipalRequest)(nil),  // 82: signpost.v1.TransferPrincipalRequest
+	(*TransferPrincipalResponse)(nil), // 83: signpost.v1.TransferPrincipalResponse
+	(*GetStatusRequest)(nil),          // 84: signpost.v1.GetStatusRequest
+	(*ServerStatus)(nil),              // 85: signpost.v1.ServerStatus
+	(*WhoAmIRequest)(nil),             // 86: signpost.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),            // 87: signpost.v1.WhoAmIResponse
+	(*ListIssuersRequest)(nil),        // 88: signpost.v1.ListIssuersRequest
+	(*ListIssuersResponse)(nil),       // 89: signpost.v1.ListIssuersResponse
+	(*Issuer)(nil),                    // 90: signpost.v1.Issuer
+	(*timestamppb.Timestamp)(nil),     // 91: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 92: google.protobuf.Duration
 }
 var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	1,   // 0: signpost.v1.Change.visibility:type_name -> signpost.v1.Visibility
-	87,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
+	91,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
 	4,   // 2: signpost.v1.Zone.import:type_name -> signpost.v1.ImportStatus
 	3,   // 3: signpost.v1.Zone.policy:type_name -> signpost.v1.ZonePolicy
-	87,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
+	91,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
 	5,   // 5: signpost.v1.ImportStatus.progress:type_name -> signpost.v1.ImportProgress
 	6,   // 6: signpost.v1.CreateZoneRequest.name_servers:type_name -> signpost.v1.NameServer
 	2,   // 7: signpost.v1.CreateZoneResponse.zone:type_name -> signpost.v1.Zone
@@ -6635,17 +6923,17 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 19: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
 	5,   // 20: signpost.v1.ImportZoneResponse.progress:type_name -> signpost.v1.ImportProgress
 	23,  // 21: signpost.v1.ImportZoneResponse.differences:type_name -> signpost.v1.Difference
-	87,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	87,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
-	87,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
-	87,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
+	91,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	91,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
+	91,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
+	91,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
 	28,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
 	28,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
 	28,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
-	87,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
-	87,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
+	91,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
+	91,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
 	27,  // 31: signpost.v1.Host.follows:type_name -> signpost.v1.Following
-	87,  // 32: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
+	91,  // 32: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
 	26,  // 33: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
 	0,   // 34: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
 	26,  // 35: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
@@ -6662,118 +6950,125 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 46: signpost.v1.TransferHostResponse.change:type_name -> signpost.v1.Change
 	26,  // 47: signpost.v1.AcceptHostResponse.host:type_name -> signpost.v1.Host
 	0,   // 48: signpost.v1.AcceptHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 49: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 50: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 51: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 52: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 53: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 54: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 55: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 56: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
-	56,  // 57: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
-	56,  // 58: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
-	0,   // 59: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
-	0,   // 60: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
-	87,  // 61: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	87,  // 62: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	87,  // 63: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	87,  // 64: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
-	88,  // 65: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	64,  // 66: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
-	0,   // 67: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
-	64,  // 68: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
-	0,   // 69: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
-	87,  // 70: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	87,  // 71: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
-	71,  // 72: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
-	0,   // 73: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 74: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 75: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
-	26,  // 76: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
-	56,  // 77: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
-	1,   // 78: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
-	64,  // 79: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
-	87,  // 80: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
-	86,  // 81: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
-	7,   // 82: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
-	9,   // 83: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
-	10,  // 84: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
-	12,  // 85: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
-	15,  // 86: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
-	17,  // 87: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
-	19,  // 88: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
-	21,  // 89: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
-	24,  // 90: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
-	29,  // 91: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
-	31,  // 92: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
-	32,  // 93: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
-	34,  // 94: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
-	36,  // 95: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
-	38,  // 96: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
-	40,  // 97: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
-	42,  // 98: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
-	44,  // 99: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
-	46,  // 100: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
-	48,  // 101: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
-	50,  // 102: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
-	52,  // 103: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
-	54,  // 104: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
-	57,  // 105: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
-	59,  // 106: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
-	60,  // 107: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
-	62,  // 108: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
-	65,  // 109: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
-	67,  // 110: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
-	69,  // 111: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
-	72,  // 112: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
-	74,  // 113: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
-	76,  // 114: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
-	78,  // 115: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
-	80,  // 116: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
-	82,  // 117: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
-	84,  // 118: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
-	8,   // 119: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
-	2,   // 120: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
-	11,  // 121: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
-	13,  // 122: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
-	16,  // 123: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
-	18,  // 124: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
-	20,  // 125: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
-	22,  // 126: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
-	25,  // 127: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
-	30,  // 128: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
-	26,  // 129: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
-	33,  // 130: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
-	35,  // 131: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
-	37,  // 132: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
-	39,  // 133: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
-	41,  // 134: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
-	43,  // 135: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
-	45,  // 136: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
-	47,  // 137: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
-	49,  // 138: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
-	51,  // 139: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
-	53,  // 140: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
-	55,  // 141: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
-	58,  // 142: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
-	56,  // 143: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
-	61,  // 144: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
-	63,  // 145: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
-	66,  // 146: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
-	68,  // 147: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
-	70,  // 148: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
-	73,  // 149: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
-	75,  // 150: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
-	77,  // 151: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
-	79,  // 152: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
-	81,  // 153: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
-	83,  // 154: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
-	85,  // 155: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
-	119, // [119:156] is the sub-list for method output_type
-	82,  // [82:119] is the sub-list for method input_type
-	82,  // [82:82] is the sub-list for extension type_name
-	82,  // [82:82] is the sub-list for extension extendee
-	0,   // [0:82] is the sub-list for field type_name
+	0,   // 49: signpost.v1.LeaveHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 50: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 51: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 52: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 53: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 54: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 55: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 56: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 57: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
+	58,  // 58: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
+	58,  // 59: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
+	0,   // 60: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
+	0,   // 61: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
+	91,  // 62: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	91,  // 63: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	91,  // 64: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	91,  // 65: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
+	92,  // 66: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	66,  // 67: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
+	0,   // 68: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
+	66,  // 69: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
+	0,   // 70: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
+	91,  // 71: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	91,  // 72: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
+	73,  // 73: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
+	28,  // 74: signpost.v1.Principal.disabled:type_name -> signpost.v1.Withdrawal
+	91,  // 75: signpost.v1.Principal.groups_time:type_name -> google.protobuf.Timestamp
+	0,   // 76: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 77: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 78: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
+	26,  // 79: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
+	58,  // 80: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
+	1,   // 81: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
+	66,  // 82: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
+	91,  // 83: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
+	90,  // 84: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
+	7,   // 85: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
+	9,   // 86: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
+	10,  // 87: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
+	12,  // 88: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
+	15,  // 89: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
+	17,  // 90: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
+	19,  // 91: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
+	21,  // 92: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
+	24,  // 93: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
+	29,  // 94: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
+	31,  // 95: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
+	32,  // 96: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
+	34,  // 97: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
+	36,  // 98: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
+	38,  // 99: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
+	40,  // 100: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
+	42,  // 101: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
+	44,  // 102: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
+	46,  // 103: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
+	48,  // 104: signpost.v1.HostService.LeaveHost:input_type -> signpost.v1.LeaveHostRequest
+	50,  // 105: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
+	52,  // 106: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
+	54,  // 107: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
+	56,  // 108: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
+	59,  // 109: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
+	61,  // 110: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
+	62,  // 111: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
+	64,  // 112: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
+	67,  // 113: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
+	69,  // 114: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
+	71,  // 115: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
+	74,  // 116: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
+	76,  // 117: signpost.v1.PrincipalService.GetPrincipal:input_type -> signpost.v1.GetPrincipalRequest
+	78,  // 118: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
+	80,  // 119: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
+	82,  // 120: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
+	84,  // 121: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
+	86,  // 122: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
+	88,  // 123: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
+	8,   // 124: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
+	2,   // 125: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
+	11,  // 126: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
+	13,  // 127: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
+	16,  // 128: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
+	18,  // 129: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
+	20,  // 130: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
+	22,  // 131: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
+	25,  // 132: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
+	30,  // 133: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
+	26,  // 134: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
+	33,  // 135: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
+	35,  // 136: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
+	37,  // 137: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
+	39,  // 138: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
+	41,  // 139: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
+	43,  // 140: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
+	45,  // 141: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
+	47,  // 142: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
+	49,  // 143: signpost.v1.HostService.LeaveHost:output_type -> signpost.v1.LeaveHostResponse
+	51,  // 144: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
+	53,  // 145: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
+	55,  // 146: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
+	57,  // 147: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
+	60,  // 148: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
+	58,  // 149: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
+	63,  // 150: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
+	65,  // 151: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
+	68,  // 152: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
+	70,  // 153: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
+	72,  // 154: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
+	75,  // 155: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
+	77,  // 156: signpost.v1.PrincipalService.GetPrincipal:output_type -> signpost.v1.Principal
+	79,  // 157: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
+	81,  // 158: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
+	83,  // 159: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
+	85,  // 160: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
+	87,  // 161: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
+	89,  // 162: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
+	124, // [124:163] is the sub-list for method output_type
+	85,  // [85:124] is the sub-list for method input_type
+	85,  // [85:85] is the sub-list for extension type_name
+	85,  // [85:85] is the sub-list for extension extendee
+	0,   // [0:85] is the sub-list for field type_name
 }
 
 func init() { file_signpost_v1_signpost_proto_init() }
@@ -6784,14 +7079,14 @@ func file_signpost_v1_signpost_proto_init() {
 	file_signpost_v1_signpost_proto_msgTypes[12].OneofWrappers = []any{}
 	file_signpost_v1_signpost_proto_msgTypes[15].OneofWrappers = []any{}
 	file_signpost_v1_signpost_proto_msgTypes[34].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[60].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[62].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signpost_v1_signpost_proto_rawDesc), len(file_signpost_v1_signpost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   87,
+			NumMessages:   91,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

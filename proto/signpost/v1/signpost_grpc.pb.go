@@ -459,6 +459,7 @@ const (
 	HostService_ShareHost_FullMethodName    = "/signpost.v1.HostService/ShareHost"
 	HostService_TransferHost_FullMethodName = "/signpost.v1.HostService/TransferHost"
 	HostService_AcceptHost_FullMethodName   = "/signpost.v1.HostService/AcceptHost"
+	HostService_LeaveHost_FullMethodName    = "/signpost.v1.HostService/LeaveHost"
 	HostService_BlockHost_FullMethodName    = "/signpost.v1.HostService/BlockHost"
 	HostService_UnblockHost_FullMethodName  = "/signpost.v1.HostService/UnblockHost"
 	HostService_DisableHost_FullMethodName  = "/signpost.v1.HostService/DisableHost"
@@ -482,6 +483,9 @@ type HostServiceClient interface {
 	TransferHost(ctx context.Context, in *TransferHostRequest, opts ...grpc.CallOption) (*TransferHostResponse, error)
 	// Takes a host over that its owner offers.
 	AcceptHost(ctx context.Context, in *AcceptHostRequest, opts ...grpc.CallOption) (*AcceptHostResponse, error)
+	// Takes the caller, an editor by name, out of a host's editors. Who edits it as a member of
+	// a group stays: only its owner takes groups out.
+	LeaveHost(ctx context.Context, in *LeaveHostRequest, opts ...grpc.CallOption) (*LeaveHostResponse, error)
 	// Has a host answered no more, and its owner and editors change it no more.
 	BlockHost(ctx context.Context, in *BlockHostRequest, opts ...grpc.CallOption) (*BlockHostResponse, error)
 	UnblockHost(ctx context.Context, in *UnblockHostRequest, opts ...grpc.CallOption) (*UnblockHostResponse, error)
@@ -599,6 +603,16 @@ func (c *hostServiceClient) AcceptHost(ctx context.Context, in *AcceptHostReques
 	return out, nil
 }
 
+func (c *hostServiceClient) LeaveHost(ctx context.Context, in *LeaveHostRequest, opts ...grpc.CallOption) (*LeaveHostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeaveHostResponse)
+	err := c.cc.Invoke(ctx, HostService_LeaveHost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostServiceClient) BlockHost(ctx context.Context, in *BlockHostRequest, opts ...grpc.CallOption) (*BlockHostResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(BlockHostResponse)
@@ -656,6 +670,9 @@ type HostServiceServer interface {
 	TransferHost(context.Context, *TransferHostRequest) (*TransferHostResponse, error)
 	// Takes a host over that its owner offers.
 	AcceptHost(context.Context, *AcceptHostRequest) (*AcceptHostResponse, error)
+	// Takes the caller, an editor by name, out of a host's editors. Who edits it as a member of
+	// a group stays: only its owner takes groups out.
+	LeaveHost(context.Context, *LeaveHostRequest) (*LeaveHostResponse, error)
 	// Has a host answered no more, and its owner and editors change it no more.
 	BlockHost(context.Context, *BlockHostRequest) (*BlockHostResponse, error)
 	UnblockHost(context.Context, *UnblockHostRequest) (*UnblockHostResponse, error)
@@ -702,6 +719,9 @@ func (UnimplementedHostServiceServer) TransferHost(context.Context, *TransferHos
 }
 func (UnimplementedHostServiceServer) AcceptHost(context.Context, *AcceptHostRequest) (*AcceptHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcceptHost not implemented")
+}
+func (UnimplementedHostServiceServer) LeaveHost(context.Context, *LeaveHostRequest) (*LeaveHostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LeaveHost not implemented")
 }
 func (UnimplementedHostServiceServer) BlockHost(context.Context, *BlockHostRequest) (*BlockHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method BlockHost not implemented")
@@ -916,6 +936,24 @@ func _HostService_AcceptHost_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_LeaveHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeaveHostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).LeaveHost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_LeaveHost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).LeaveHost(ctx, req.(*LeaveHostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _HostService_BlockHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(BlockHostRequest)
 	if err := dec(in); err != nil {
@@ -1034,6 +1072,10 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AcceptHost",
 			Handler:    _HostService_AcceptHost_Handler,
+		},
+		{
+			MethodName: "LeaveHost",
+			Handler:    _HostService_LeaveHost_Handler,
 		},
 		{
 			MethodName: "BlockHost",
@@ -1555,6 +1597,7 @@ var AuditService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
+	PrincipalService_GetPrincipal_FullMethodName      = "/signpost.v1.PrincipalService/GetPrincipal"
 	PrincipalService_DisablePrincipal_FullMethodName  = "/signpost.v1.PrincipalService/DisablePrincipal"
 	PrincipalService_EnablePrincipal_FullMethodName   = "/signpost.v1.PrincipalService/EnablePrincipal"
 	PrincipalService_TransferPrincipal_FullMethodName = "/signpost.v1.PrincipalService/TransferPrincipal"
@@ -1564,6 +1607,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type PrincipalServiceClient interface {
+	// Shows a person or a group: everybody themselves, operators everybody.
+	GetPrincipal(ctx context.Context, in *GetPrincipalRequest, opts ...grpc.CallOption) (*Principal, error)
 	// Has a person's calls refused, whatever token they show, and their streams ended.
 	// Their hosts, and hosts' secrets, go on working.
 	DisablePrincipal(ctx context.Context, in *DisablePrincipalRequest, opts ...grpc.CallOption) (*DisablePrincipalResponse, error)
@@ -1579,6 +1624,16 @@ type principalServiceClient struct {
 
 func NewPrincipalServiceClient(cc grpc.ClientConnInterface) PrincipalServiceClient {
 	return &principalServiceClient{cc}
+}
+
+func (c *principalServiceClient) GetPrincipal(ctx context.Context, in *GetPrincipalRequest, opts ...grpc.CallOption) (*Principal, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Principal)
+	err := c.cc.Invoke(ctx, PrincipalService_GetPrincipal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *principalServiceClient) DisablePrincipal(ctx context.Context, in *DisablePrincipalRequest, opts ...grpc.CallOption) (*DisablePrincipalResponse, error) {
@@ -1615,6 +1670,8 @@ func (c *principalServiceClient) TransferPrincipal(ctx context.Context, in *Tran
 // All implementations must embed UnimplementedPrincipalServiceServer
 // for forward compatibility.
 type PrincipalServiceServer interface {
+	// Shows a person or a group: everybody themselves, operators everybody.
+	GetPrincipal(context.Context, *GetPrincipalRequest) (*Principal, error)
 	// Has a person's calls refused, whatever token they show, and their streams ended.
 	// Their hosts, and hosts' secrets, go on working.
 	DisablePrincipal(context.Context, *DisablePrincipalRequest) (*DisablePrincipalResponse, error)
@@ -1632,6 +1689,9 @@ type PrincipalServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedPrincipalServiceServer struct{}
 
+func (UnimplementedPrincipalServiceServer) GetPrincipal(context.Context, *GetPrincipalRequest) (*Principal, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPrincipal not implemented")
+}
 func (UnimplementedPrincipalServiceServer) DisablePrincipal(context.Context, *DisablePrincipalRequest) (*DisablePrincipalResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DisablePrincipal not implemented")
 }
@@ -1660,6 +1720,24 @@ func RegisterPrincipalServiceServer(s grpc.ServiceRegistrar, srv PrincipalServic
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&PrincipalService_ServiceDesc, srv)
+}
+
+func _PrincipalService_GetPrincipal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPrincipalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PrincipalServiceServer).GetPrincipal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PrincipalService_GetPrincipal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PrincipalServiceServer).GetPrincipal(ctx, req.(*GetPrincipalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _PrincipalService_DisablePrincipal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -1723,6 +1801,10 @@ var PrincipalService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "signpost.v1.PrincipalService",
 	HandlerType: (*PrincipalServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "GetPrincipal",
+			Handler:    _PrincipalService_GetPrincipal_Handler,
+		},
 		{
 			MethodName: "DisablePrincipal",
 			Handler:    _PrincipalService_DisablePrincipal_Handler,

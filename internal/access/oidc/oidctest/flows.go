@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,10 +129,20 @@ func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
 	code, user := rand.Text(), rand.Text()[:4]+"-"+rand.Text()[:4]
 	g := &grant{scope: r.PostFormValue("scope"), challenge: r.PostFormValue("code_challenge")}
 	p.waiting[code], p.byUserCode[user] = g, g
-	answer(w, 200, map[string]any{
+	said := map[string]any{
 		"device_code": code, "user_code": user, "verification_uri": p.URL + "/device",
 		"verification_uri_complete": p.URL + "/device?user_code=" + user, "expires_in": 600, "interval": 1,
-	})
+	}
+	maps.Copy(said, p.ofCodes)
+	answer(w, 200, said)
+}
+
+// SayOfCodes has the provider say something else of the codes of devices: values by the names
+// of RFC 8628 section 3.2, nil for null.
+func (p *Provider) SayOfCodes(what map[string]any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ofCodes = what
 }
 
 // Decide is the person's answer to a device's user code.

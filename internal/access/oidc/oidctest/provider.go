@@ -49,6 +49,7 @@ type Provider struct {
 	byUserCode   map[string]*grant
 	made         int
 	noDevice     bool
+	ofCodes      map[string]any // said of them besides, or instead
 }
 
 type key struct {

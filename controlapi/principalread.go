@@ -1,0 +1,132 @@
+package controlapi
+
+import (
+	"context"
+	"slices"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// GetPrincipal shows a person or a group.
+func (s *Service) GetPrincipal(ctx context.Context, in *pb.GetPrincipalRequest) (out *pb.Principal, err error) {
+	c, err := s.authorize(ctx, access.PrincipalRead, access.Resource{Owner: in.GetName()}, in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := c.principalName(in.GetName())
+	if err != nil {
+		return nil, err
+	}
+	err = c.read(func(tx *store.Tx) (err error) {
+		out, err = c.principal(tx, name)
+		return err
+	})
+	return out, err
+}
+
+// principalName reads whom a call is about. Errors: Invalid; Precondition when it is the
+// caller, who is no person.
+func (c *call) principalName(text string) (model.PrincipalName, error) {
+	if text != "" {
+		return model.ParsePrincipalName("name", text)
+	}
+	if c.who.Kind != access.User {
+		return "", model.E(model.Precondition, string(c.action), "").In("name").Because("you are " + c.who.String() + ", which is no person").
+			Hint("say whom you mean, written ISSUER/SUBJECT")
+	}
+	return c.who.Person, nil
+}
+
+func (c *call) principal(tx *store.Tx, name model.PrincipalName) (*pb.Principal, error) {
+	is := access.Principal{Kind: access.User, Person: name}
+	out := &pb.Principal{Name: string(name), State: "active"}
+	if !name.IsGroup() {
+		owner, err := tx.TokenOwner(name)
+		if err != nil {
+			return nil, err
+		}
+		if is.Groups, out.GroupsTime = owner.Groups, timeMessage(owner.LoginTime); name == c.who.Person && c.who.Narrow == nil {
+			is.Groups, out.GroupsTime = c.who.Groups, timeMessage(c.s.now()) // their provider says so now
+		}
+		shown, err := c.tokensShown(tx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range shown {
+			if t.state == model.TokenActive {
+				out.TokenIds = append(out.TokenIds, t.ID)
+			}
+		}
+		why, err := tx.Disabled(name)
+		if err != nil {
+			return nil, err
+		}
+		if out.Disabled = withdrawalMessage(why); why != nil {
+			out.State = "disabled"
+		}
+	}
+	out.Groups = words(is.Groups)
+	out.Operator = is.Among(c.s.operators)
+	if is.Among(c.s.barred.Principals) {
+		out.State = "barred"
+	}
+	owned, edited, err := countHeld(tx, is, c.s)
+	out.HostsOwned, out.HostsEdited = int32(owned), int32(edited)
+	return out, err
+}
+
+// countHeld is how many hosts somebody owns, and how many others they may edit, by name or
+// by a group.
+func countHeld(tx *store.Tx, who access.Principal, s *Service) (owned, edited int, err error) {
+	zones := map[model.Name]*model.Zone{}
+	seen := map[store.Holding]bool{}
+	for _, name := range append([]string{who.Name()}, words(who.Groups)...) {
+		held, err := tx.Holdings(name)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, h := range held {
+			mine := h.Owned
+			if h.Owned = false; seen[h] || len(seen) >= maxLooked && !mine {
+				continue
+			}
+			seen[h] = true
+			z, known := zones[h.Zone]
+			if !known {
+				if z, err = tx.Zone(h.Zone); err != nil && model.KindOf(err) != model.NotFound {
+					return 0, 0, err
+				}
+				zones[h.Zone] = z
+			}
+			switch {
+			case z == nil || z.Incarnation != h.Incarnation: // it went with its zone and is swept away
+			case mine:
+				owned++
+			default:
+				stands, err := stillEdits(tx, who, z, h.Host, s)
+				if err != nil {
+					return 0, 0, err
+				}
+				if stands {
+					edited++
+				}
+			}
+		}
+	}
+	return owned, edited, nil
+}
+
+// stillEdits reports whether somebody may edit a host of which they are in the list: what
+// gave it to them may have ended.
+func stillEdits(tx *store.Tx, who access.Principal, z *model.Zone, name model.Name, s *Service) (bool, error) {
+	path, err := tx.Path(z, name)
+	if err != nil {
+		return false, err
+	}
+	h, err := standing(tx, path[0].Host, s.now())
+	return err == nil && h != nil && slices.ContainsFunc(h.Editors, func(e model.PrincipalName) bool { return e == who.Person || slices.Contains(who.Groups, e) }), err
+}
