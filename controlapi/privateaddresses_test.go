@@ -20,7 +20,7 @@ func TestPrivateAddressesAreAcceptedUnlessTheZoneForbidsThem(t *testing.T) {
 	if z, err := s.zones.GetZone(s.admin(), &pb.GetZoneRequest{Name: "vo.example.org"}); err != nil || z.GetPolicy().GetPrivateAddresses() {
 		t.Fatal(z, err)
 	}
-	for _, private := range []string{"10.1.2.3", "172.16.0.1", "192.168.1.1", "100.127.255.254", "fd12::1", "fc00::1", "::ffff:10.0.0.1"} {
+	for _, private := range []string{"10.1.2.3", "172.16.0.1", "192.168.1.1", "100.127.255.254", "fd12::1", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::10.1.2.3", "2002:a01:203::1"} {
 		one := []string{private}
 		_, err := s.hosts.CreateHost(s.admin(), &pb.CreateHostRequest{Fqdn: "x.vo.example.org", Addresses: one})
 		wantErr(t, err, codes.InvalidArgument, "addresses[0]")
