@@ -40,10 +40,10 @@ e2e: ## three etcd, two coredns and two signpostd as real processes, and faults;
 
 interop: PEERS ?= 500
 interop: SEED ?= 0
-interop: ## the same answers as BIND, Knot and NSD on PEERS random zones (of SEED, or new ones), login at npm's oidc-provider, ddclient and inadyn (root installs them)
+interop: ## the same answers as BIND, Knot and NSD on PEERS random zones (of SEED, or new ones), login at npm's oidc-provider, ddclient, inadyn, curl and dig (root installs them), and what other clients ask, replayed
 	$(GO) test -count=1 -v -timeout 30m -run 'TestPeersSayTheSame' ./test/diff -args -peers $(PEERS) -peers-seed $(SEED)
 	$(GO) test -count=1 -v -run 'TestPeopleLogInAtARealProvider' ./test/oidcprovider -args -interop
-	$(GO) test -count=1 -v -run 'TestDdclient|TestInadyn' -timeout 10m ./test/clients -args -interop
+	$(GO) test -count=1 -v -run 'TestDdclient|TestInadyn|TestCurl|TestReplay|TestTheLines' -timeout 10m ./test/clients -args -interop
 
 KILLS ?= 1000
 IMPORT_KILLS ?= 100
@@ -65,6 +65,7 @@ bench: build ## the figures of docs/benchmarks.md; root installs the servers of 
 	$(GO) test -count=1 -v -run 'TestCostPerQuery' ./plugin -args -cost
 	$(GO) test -count=1 -v -run 'TestPaceOfChanges' ./internal/store -args -pace
 	$(GO) test -count=1 -v -run 'TestPaceOfNicUpdate' ./internal/proc/control -args -pace
+	$(GO) test -count=1 -v -timeout 20m -run 'TestUpdatesBesideBIND' ./test/bench/updates -args -updates
 	$(GO) test -count=1 -v -timeout 30m -run 'TestALargeImport' ./test -args -large 1000000
 	$(GO) test -count=1 -v -timeout 30m -run 'TestAFileAtTheLimit' ./test -args -limit
 	$(GO) test -count=1 -v -run 'TestCostOfAChecker' ./internal/health -args -cost

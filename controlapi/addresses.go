@@ -44,12 +44,18 @@ func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given [
 		return nil, model.E(model.NotFound, "set addresses of", name.Text()).In("fqdn").
 			Because("the host has endpoints, and its secret is for the addresses of none of them").Hint("use the secret of one, from signpost endpoint rotate-secret")
 	}
-	if err := checkAddresses(z, "addresses", given); err != nil {
+	if err := p.checkAddresses(z, "addresses", given); err != nil {
 		return nil, err
+	}
+	if now, ok := p.later[name]; ok {
+		old = now
 	}
 	addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
 	if len(addrs) > maxAddresses {
 		return nil, model.E(model.Invalid, "set addresses of", name.Text()).In("addresses").Because("the host would have more than 16")
+	}
+	if err := checkFollowed(old, addrs); err != nil {
+		return nil, err
 	}
 	next, err := p.withAddresses(old, addrs)
 	if err != nil {
@@ -62,22 +68,11 @@ func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given [
 	if err != nil {
 		return nil, err
 	}
-	changed := next.Data != old.Data || old.Host.Lapsed != nil
-	if next.Host == old.Host && policy.RefreshDue(old.Host, p.call.s.now()) {
-		control := *old.Host
-		control.RefreshTime = p.call.s.now().UTC().Truncate(time.Second)
-		next.Host = &control
+	if next, err = p.putAddresses(z, policy, old, next); err != nil {
+		return nil, err
 	}
-	if old.Host.Lapsed != nil {
-		next.Host.Lapsed = nil
-	}
-	if next.Host != old.Host {
-		if next, err = p.putHost(z, old, next); err != nil {
-			return nil, err
-		}
-	}
-	if changed {
-		p.record(z.Name, name, "", addressesAndWhy(old), addressesAndWhy(next))
+	if err := p.lead(z, policy, next, in.GetConfirmLast()); err != nil {
+		return nil, err
 	}
 	return &pb.SetAddressesResponse{Host: leased(hostMessage(z, next), policy, next.Host), Change: &pb.Change{}}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"signpost/internal/access"
 	"signpost/internal/model"
+	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -49,18 +50,21 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 	}
 	_, err = change(c, func(p *plan) (*pb.SetAddressesResponse, error) {
 		out = make([]AddressesSet, len(in))
-		for i, one := range in {
+		for _, i := range p.mainsFirst(names) {
+			one := in[i]
 			if i > 0 { // change has confirmed the first
-				if err := c.mayOne(p, names[i]); err != nil {
+				if err := c.mayOne(p.Tx, c.action, names[i]); err != nil {
 					return nil, &HostError{i, err}
 				}
 			}
 			before := len(p.audits)
+			_, led := p.later[names[i]]
 			done, err := p.setAddresses(names[i], one, given[i])
 			if err != nil {
 				return nil, &HostError{i, err}
 			}
-			if out[i] = (AddressesSet{done.GetHost().GetAddresses(), len(p.audits) > before}); out[i].Changed {
+			changed := len(p.audits) > before
+			if out[i] = (AddressesSet{done.GetHost().GetAddresses(), changed || led}); changed {
 				p.each = append(p.each, p.in)
 			}
 		}
@@ -70,6 +74,20 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 		return nil, err
 	}
 	return out, nil
+}
+
+// mainsFirst is the order in which several hosts are changed: who follows comes after the
+// others, and may be told what it has become by then.
+func (p *plan) mainsFirst(names []model.Name) []int {
+	var mains, followers []int
+	for i, n := range names {
+		if _, h, err := findHost(p.Tx, n, p.call.s.now()); len(names) > 1 && err == nil && h.Host.Follows != nil {
+			followers = append(followers, i)
+		} else {
+			mains = append(mains, i)
+		}
+	}
+	return append(mains, followers...)
 }
 
 // readOne reads what is asked for of one of several hosts.
@@ -86,12 +104,12 @@ func (c *call) readOne(in *pb.SetAddressesRequest) (model.Name, []netip.Addr, er
 }
 
 // mayOne decides about one of several hosts, as authorize does about the first.
-func (c *call) mayOne(p *plan, name model.Name) error {
+func (c *call) mayOne(tx *store.Tx, a access.Action, name model.Name) error {
 	operator := c.who.Kind == access.Admin || c.who.Operator
 	if !operator && c.s.barred.host(name) {
-		return c.s.bar("host", c.action, name)
+		return c.s.bar("host", a, name)
 	}
-	err := c.may(p.Tx, c.action, access.Resource{Name: name})
+	err := c.may(tx, a, access.Resource{Name: name})
 	c.refused = err != nil && model.KindOf(err) != model.Unavailable
 	return err
 }

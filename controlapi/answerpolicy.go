@@ -53,7 +53,7 @@ func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *
 		if err != nil {
 			return nil, err
 		}
-		if err := checkAddresses(z, "fallback", wanted.Fallback); err != nil {
+		if err := p.checkAddresses(z, "fallback", wanted.Fallback); err != nil {
 			return nil, err
 		}
 		if d := z.WithDefaults(); wanted.SuspectTTL != 0 && (wanted.SuspectTTL < d.MinTTL || wanted.SuspectTTL > d.MaxTTL) {

@@ -23,11 +23,12 @@ type response interface {
 type plan struct {
 	*store.Tx
 	call   *call
-	in     *model.Zone   // where what it is about is, when that is known
-	zone   *model.Zone   // whose answers change; nil: no zone's
-	gone   bool          // the zone is being deleted
-	owner  string        // of the host that it is about
-	each   []*model.Zone // when it is about several hosts: where each of those is that change
+	in     *model.Zone                // where what it is about is, when that is known
+	zone   *model.Zone                // whose answers change; nil: no zone's
+	gone   bool                       // the zone is being deleted
+	owner  string                     // of the host that it is about
+	each   []*model.Zone              // when it is about several hosts: where each of those is that change
+	later  map[model.Name]store.Named // hosts as they are once addresses were set in this change
 	audits []model.AuditRecord
 	taken  map[string]int // changes that count, by for whom
 	kept   int            // octets of the reply, when it is kept
@@ -42,11 +43,17 @@ func (p *plan) record(zone, name model.Name, detail, before, after string) {
 
 // recordAs is record of a change that has a name of its own.
 func (p *plan) recordAs(action access.Action, zone, name model.Name, detail, before, after string) {
-	a := model.AuditRecord{
-		Time: p.call.s.now(), Principal: p.call.who.String(), Source: p.call.source(), RequestID: p.call.caller.LogID,
-		Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after,
-		Owner: p.owner,
-	}
+	p.write(model.AuditRecord{Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.owner})
+}
+
+// recordOf is record for a host that is changed along with the one that the call is about,
+// and for what that is.
+func (p *plan) recordOf(h store.Named, what access.Action, before, after string) {
+	p.write(model.AuditRecord{Action: string(what), Zone: p.in.Name, Name: h.Name, Before: before, After: after, Owner: h.Host.Owner})
+}
+
+func (p *plan) write(a model.AuditRecord) {
+	a.Time, a.Principal, a.Source, a.RequestID = p.call.s.now(), p.call.who.String(), p.call.source(), p.call.caller.LogID
 	if p.call.automation != "" {
 		a.Principal = p.call.automation
 	}

@@ -36,7 +36,11 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 		if err := p.guardHost(z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
 			return nil, err
 		}
-		if _, err := p.putHostData(z, old, &h); err != nil {
+		if err := checkFollowed(old, h.Addresses()); err != nil {
+			return nil, err
+		}
+		next, err := p.putHostData(z, old, &h)
+		if err != nil {
 			return nil, err
 		}
 		if old.Host.Secret(was.ID) != nil {
@@ -45,6 +49,15 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 			p.PutHost(z, name, old.Host, &control)
 		}
 		p.record(z.Name, name, was.ID, describeEndpoint(was), "")
+		if was.ID == model.MainEndpoint {
+			policy, err := p.Glance(z)
+			if err != nil {
+				return nil, err
+			}
+			if err := p.lead(z, policy, next, in.GetConfirmLast()); err != nil {
+				return nil, err
+			}
+		}
 		return &pb.RemoveEndpointResponse{Change: &pb.Change{}}, nil
 	})
 }

@@ -49,7 +49,7 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 			e.Weight = weightOf(in.GetWeight())
 		}
 		if len(addrs) > 0 {
-			if err := checkAddresses(z, "addresses", addrs); err != nil {
+			if err := p.checkAddresses(z, "addresses", addrs); err != nil {
 				return nil, err
 			}
 			e.Addresses = model.NormalizeAddresses(addrs)
@@ -163,7 +163,7 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 		if old.Host.Disabled != nil {
 			return nil, disabledHost("set addresses of", name, old.Host)
 		}
-		if err := checkAddresses(z, "addresses", given); err != nil {
+		if err := p.checkAddresses(z, "addresses", given); err != nil {
 			return nil, err
 		}
 		e := *was

@@ -47,7 +47,7 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 		if err := checkTTL(z, in.GetTtl()); err != nil {
 			return nil, err
 		}
-		if err := checkAddresses(z, "addresses", addrs); err != nil {
+		if err := p.checkAddresses(z, "addresses", addrs); err != nil {
 			return nil, err
 		}
 		if in.GetWildcard() {

@@ -61,6 +61,9 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 			out.RecordSets--
 		}
 	}
+	if err := p.unrelate(z, h, new(*h.Host), keepNone); err != nil {
+		return nil, err
+	}
 	if h.Host.Blocked != nil && len(rest.RRsets) == 0 {
 		if err := p.checkNoWildcard(z, h.Name); err != nil {
 			return nil, err

@@ -18,36 +18,7 @@ import (
 
 // GetHost shows a host.
 func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.Host, err error) {
-	c, err := s.authorize(ctx, access.HostRead, hostAt(in.GetFqdn()), in)
-	if err != nil {
-		return nil, err
-	}
-	defer c.done(&err)
-	name, err := model.ParseHostName("fqdn", in.GetFqdn())
-	if err != nil {
-		return nil, err
-	}
-	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name, s.now())
-		if err != nil {
-			return err
-		}
-		policy, err := tx.Policy(z)
-		if err != nil {
-			return err
-		}
-		used, err := tx.HostUses(z, []store.Named{h})
-		if err != nil {
-			return err
-		}
-		out = leased(hostMessage(z, h), policy, h.Host)
-		out.SecretUseTime = timeMessage(used[0])
-		if c.may(tx, access.EndpointRead, c.resource) == nil {
-			out.EndpointAddresses = endpointAddresses(h.Data.Host)
-		}
-		return nil
-	})
-	return out, err
+	return s.showHost(ctx, in, true)
 }
 
 // UpdateHost changes what is kept of a host besides its addresses and secret.
@@ -66,7 +37,7 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 		if err != nil {
 			return nil, err
 		}
-		h, data, control := *old.Data.Host, *old.Data, *old.Host
+		h, control := *old.Data.Host, *old.Host
 		set(&h.Wildcard, in.Wildcard)
 		set(&h.TTL, in.Ttl)
 		set(&control.Comment, in.Comment)
@@ -83,13 +54,19 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 				return nil, err
 			}
 		}
-		data.Host = &h
-		next := store.Named{Name: name, Data: &data, Host: &control}
+		next := store.Named{Name: name, Data: old.Data, Host: &control}
+		if h.Wildcard != old.Data.Host.Wildcard || h.TTL != old.Data.Host.TTL {
+			data := *old.Data
+			data.Host, next.Data = &h, &data
+		}
+		if in.Follows != nil {
+			if next, err = p.follow(z, old, next, in); err != nil {
+				return nil, err
+			}
+		}
 		if before, after := describe(old), describe(next); before != after {
-			p.PutHost(z, name, old.Host, &control)
-			if h.Wildcard != old.Data.Host.Wildcard || h.TTL != old.Data.Host.TTL {
-				p.zone = z
-				p.PutName(z, name, &data)
+			if next, err = p.putHost(z, old, next); err != nil {
+				return nil, err
 			}
 			p.record(z.Name, name, "", before, after)
 		}
@@ -211,6 +188,12 @@ func hostMessage(z *model.Zone, n store.Named) *pb.Host {
 		m.OfferedTo, m.OfferExpireTime = string(o.To), timeMessage(o.ExpireTime)
 	}
 	m.Blocked, m.Disabled, m.Lapsed = withdrawalMessage(n.Host.Blocked), withdrawalMessage(n.Host.Disabled), withdrawalMessage(n.Host.Lapsed)
+	if f := n.Host.Follows; f != nil {
+		m.Follows = &pb.Following{Main: f.Main.Text(), Ipv4: model.ShareText(f.IPv4), Ipv6: model.ShareText(f.IPv6)}
+	}
+	for _, f := range n.Host.Followers {
+		m.Followers = append(m.Followers, f.Text())
+	}
 	for _, a := range n.Data.Host.Addresses() {
 		m.Addresses = append(m.Addresses, a.String())
 	}
@@ -242,6 +225,9 @@ func describe(n store.Named) string {
 	text := "addresses " + addressText(h.Addresses()) + ", ttl " + strconv.FormatUint(uint64(h.TTL), 10)
 	if h.Wildcard {
 		text += ", wildcard"
+	}
+	if n.Host.Follows != nil {
+		text += ", follows " + n.Host.Follows.String()
 	}
 	if n.Host.Comment != "" {
 		text += ", comment " + strconv.Quote(n.Host.Comment)

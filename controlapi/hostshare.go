@@ -158,7 +158,7 @@ func (s *Service) AcceptHost(ctx context.Context, in *pb.AcceptHostRequest) (out
 		if err := p.checkQuota(z, name); err != nil {
 			return nil, err
 		}
-		next, _, err := p.give(z, old, model.PrincipalName(c.who.Name()), sum)
+		next, _, err := p.give(z, old, model.PrincipalName(c.who.Name()), sum, keepNone)
 		if err != nil {
 			return nil, err
 		}

@@ -144,7 +144,7 @@ func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalR
 		if host.Host == nil || host.Host.Owner != string(from) {
 			continue
 		}
-		cost := 2*len(path) + 8 + 2*len(host.Host.Editors)
+		cost := 2*len(path) + 8 + 2*len(host.Host.Editors) + 4*len(host.Host.Followers)
 		if spent > 0 && spent+cost > transferCost {
 			out.More = true
 			break
@@ -155,7 +155,7 @@ func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalR
 			p.PutHost(z, h.Host, host.Host, nil) // what is left of one that an import took away
 			continue
 		}
-		_, challenges, err := p.give(z, host, to, nil)
+		_, challenges, err := p.give(z, host, to, nil, func(other *model.HostControl) bool { return other.Owner == string(from) || other.Owner == string(to) })
 		if err != nil {
 			return nil, err
 		}
@@ -167,14 +167,18 @@ func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalR
 
 // give makes somebody the owner of a host, with another secret or none. What the former
 // owner could still act with goes in the same transaction: the secrets of the host and of
-// its endpoints, the editors, and the challenge records with which certificates are got, at so many names.
-func (p *plan) give(z *model.Zone, h store.Named, to model.PrincipalName, secret []byte) (next store.Named, challenges int, err error) {
+// its endpoints, the editors, the challenge records with which certificates are got, at so many names,
+// and what the host and others have together, but with those that are kept.
+func (p *plan) give(z *model.Zone, h store.Named, to model.PrincipalName, secret []byte, kept func(*model.HostControl) bool) (next store.Named, challenges int, err error) {
 	control := *h.Host
 	control.Owner, control.Editors, control.Offer, control.SecretHash, control.Secrets, control.Grants = string(to), nil, nil, secret, nil, nil
 	if secret != nil {
 		control.Grants = control.Grants.With(model.GrantSecret, p.call.maker())
 	}
-	p.owner = h.Host.Owner
+	p.owner, p.in = h.Host.Owner, z
+	if err := p.unrelate(z, h, &control, kept); err != nil {
+		return h, 0, err
+	}
 	p.PutHost(z, h.Name, h.Host, &control)
 	if challenges, err = p.dropChallenges(z, h.Name); err != nil {
 		return h, 0, err

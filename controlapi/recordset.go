@@ -72,8 +72,13 @@ func (p *plan) checkOwners(at place, set model.RRset) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range append(addressesIn([]model.RRset{set}), hints...) {
-		if why := unfit(at.zone, a.Unmap()); why != "" {
+	addrs := append(addressesIn([]model.RRset{set}), hints...)
+	rules, err := p.addressRules(at.zone, addrs)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if why := rules.unfit(a.Unmap()); why != "" {
 			return model.E(model.Invalid, "set records", at.name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(a.String() + ": " + why)
 		}
 	}
@@ -185,6 +190,9 @@ func (p *plan) putSets(at place, sets []model.RRset) error {
 	}
 	if why := conflict(at.name, data); why != "" {
 		return refuse(why)
+	}
+	if h := at.path[0].Host; data.Host != nil && h != nil && h.Follows != nil && hasType(sets, noAddressBeside...) {
+		return refuse("a host that follows another has no CNAME, NS or DNAME")
 	}
 	if err := keepServer(at.zone, at.name, dataAddresses(at.data), dataAddresses(data)); err != nil {
 		return err

@@ -87,39 +87,6 @@ func parseAddresses(field string, in []string) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// checkAddresses refuses addresses that the zone does not allow for its hosts.
-func checkAddresses(z *model.Zone, field string, addrs []netip.Addr) error {
-	for i, a := range addrs {
-		if why := unfit(z, a); why != "" {
-			return badAddress(field, i, a.String(), why)
-		}
-	}
-	if len(addrs) > maxAddresses {
-		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(maxAddresses))
-	}
-	return nil
-}
-
-// unfit is why no host of a zone may have an address, nor a name that belongs to one; ""
-// when it may. An IPv6 address that is translated to an IPv4 one, or was meant to be, is as that.
-func unfit(z *model.Zone, a netip.Addr) string {
-	if within, ok := translated(a); ok {
-		if why := unfit(z, within); why != "" {
-			return "it leads to " + within.String() + ": " + why
-		}
-		return ""
-	}
-	switch {
-	case a.IsUnspecified():
-		return "it is the unspecified address"
-	case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "it is a multicast or broadcast address"
-	case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !z.LocalAddresses:
-		return "it is a loopback or link-local address, which the zone does not allow"
-	}
-	return ""
-}
-
 var (
 	nat64      = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
 	compatible = netip.MustParsePrefix("::/96")        // RFC 4291 section 2.5.5.1

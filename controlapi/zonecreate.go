@@ -180,7 +180,7 @@ func nameServers(z *model.Zone, in []*pb.NameServer) ([]nameServer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := checkAddresses(z, field+".addresses", addrs); err != nil {
+		if err := (addressRules{local: z.LocalAddresses, private: true}).check(field+".addresses", addrs); err != nil {
 			return nil, err
 		}
 		bad := func(part, why string) error {

@@ -102,6 +102,9 @@ func withPolicy(p model.ZonePolicy, in *pb.UpdateZonePolicyRequest, maker []byte
 	set(&p.MaxRecords, in.MaxRecords)
 	set(&p.MaxOctets, in.MaxOctets)
 	set(&p.MaxNames, in.MaxNames)
+	if in.PrivateAddresses != nil {
+		p.NoPrivate = !in.GetPrivateAddresses()
+	}
 	if in.Quarantine != nil {
 		if p.Quarantine = int32(in.GetQuarantine()); p.Quarantine == 0 {
 			p.Quarantine = model.NoQuarantine
@@ -135,6 +138,7 @@ func policyMessage(p *model.ZonePolicy) *pb.ZonePolicy {
 		Admins: words(p.Admins), Register: p.Register.String(), Groups: words(p.Groups),
 		Reserved: d.Reserved, Depth: d.Depth, MaxHosts: d.MaxHosts, MaxChanges: d.MaxChanges, Etag: etag(p.ModRevision),
 		Quarantine: uint32(max(0, d.Quarantine)), Lease: d.Lease, MaxRecords: d.MaxRecords, MaxOctets: d.MaxOctets, MaxNames: d.MaxNames,
+		PrivateAddresses: !d.NoPrivate,
 	}
 }
 
@@ -149,7 +153,7 @@ func words(names []model.PrincipalName) []string {
 // describePolicy is a policy for people, as audit records show it.
 func describePolicy(p *model.ZonePolicy) string {
 	d := p.WithDefaults()
-	return fmt.Sprintf("admins [%s], register %s, groups [%s], reserved [%s], depth %d, max_hosts %d, max_changes %d, quarantine %s, lease %s, max_records %d, max_octets %d, max_names %d",
+	return fmt.Sprintf("admins [%s], register %s, groups [%s], reserved [%s], depth %d, max_hosts %d, max_changes %d, quarantine %s, lease %s, max_records %d, max_octets %d, max_names %d, private_addresses %t",
 		strings.Join(words(p.Admins), " "), p.Register, strings.Join(words(p.Groups), " "), strings.Join(d.Reserved, " "), d.Depth, d.MaxHosts, d.MaxChanges,
-		time.Duration(max(0, d.Quarantine))*time.Second, time.Duration(d.Lease)*time.Second, d.MaxRecords, d.MaxOctets, d.MaxNames)
+		time.Duration(max(0, d.Quarantine))*time.Second, time.Duration(d.Lease)*time.Second, d.MaxRecords, d.MaxOctets, d.MaxNames, !d.NoPrivate)
 }

@@ -124,7 +124,7 @@ func hostRows(h *pb.Host) [][]string {
 	if h.GetOfferedTo() != "" {
 		rows = append(rows, []string{"offered", "to " + h.GetOfferedTo() + " until " + when(h.GetOfferExpireTime())})
 	}
-	return append(rows, withdrawalRows(h)...)
+	return append(append(rows, followRows(h)...), withdrawalRows(h)...)
 }
 
 func (c *cli) hostShow() *cobra.Command {
@@ -147,22 +147,30 @@ func (c *cli) hostSet() *cobra.Command {
 	var life timeSpan
 	var wildcard onOff
 	var comment string
+	var follow followFlags
 	cmd := &cobra.Command{
 		Use: "set FQDN", Short: "Change a host's settings; only what is given changes", Args: takes(1, 1), ValidArgsFunction: c.hostNames,
-		Example: "  signpost host set www.fedcloud.test --ttl 5m --wildcard=off",
+		Example: `  signpost host set www.fedcloud.test --ttl 5m --wildcard=off
+  signpost host set nas.fedcloud.test --follows router.fedcloud.test --follow-ipv6 ::1:2:3:4/64`,
 	}
 	f := cmd.Flags()
 	switchFlag(f, &wildcard, "wildcard", "let all names below it have its addresses")
 	f.Var(&life, "ttl", "its TTL; 0 makes it the zone's")
 	f.StringVar(&comment, "comment", "", "words for people")
+	follow.add(cmd, c.hostNames)
+	confirmFlag(cmd, &in.ConfirmLast)
 	etagFlag(cmd, &in.Etag)
 	cmd.RunE = c.does(func(ctx context.Context, s *service, args []string) error {
 		in.Fqdn, in.Wildcard, in.Ttl = args[0], wildcard.optional(), life.optional()
 		if f.Changed("comment") {
 			in.Comment = &comment
 		}
-		if in.Wildcard == nil && in.Ttl == nil && in.Comment == nil {
-			return badUsage("nothing to set; give --ttl, --wildcard or --comment")
+		var err error
+		if in.Follows, err = follow.request(); err != nil {
+			return err
+		}
+		if in.Wildcard == nil && in.Ttl == nil && in.Comment == nil && in.Follows == nil {
+			return badUsage("nothing to set; give --ttl, --wildcard, --comment or --follows")
 		}
 		answer, err := s.UpdateHost(ctx, in)
 		if err != nil {

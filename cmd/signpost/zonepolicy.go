@@ -18,6 +18,7 @@ type policyFlags struct {
 	depth, quota, changes    uint32
 	records, octets, names   uint32
 	quarantine, lease        timeSpan
+	private                  onOff
 	f                        *pflag.FlagSet
 }
 
@@ -35,6 +36,7 @@ func (p *policyFlags) add(cmd *cobra.Command) {
 	p.f.Uint32Var(&p.records, "max-records", 0, "how many records owners put into a set; 0: the default, 20")
 	p.f.Uint32Var(&p.octets, "max-octets", 0, "how many octets of data owners keep at and below a host; 0: the default, 8192")
 	p.f.Uint32Var(&p.names, "max-names", 0, "how many names owners make below a host; 0: the default, 20")
+	p.f.Var(&p.private, "private-addresses", "let hosts have private addresses (RFC 1918, RFC 6598, RFC 4193); they may by default")
 	_ = cmd.RegisterFlagCompletionFunc("register", cobra.FixedCompletions([]string{"everyone", "groups", "nobody"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -78,8 +80,8 @@ func (p *policyFlags) request(zone, etag string) *pb.UpdateZonePolicyRequest {
 	if given("max-names") {
 		in.MaxNames = &p.names
 	}
-	in.Quarantine, in.Lease = p.quarantine.optional(), p.lease.optional()
-	if !any && in.Quarantine == nil && in.Lease == nil {
+	in.Quarantine, in.Lease, in.PrivateAddresses = p.quarantine.optional(), p.lease.optional(), p.private.optional()
+	if !any && in.Quarantine == nil && in.Lease == nil && in.PrivateAddresses == nil {
 		return nil
 	}
 	return in
@@ -107,6 +109,7 @@ func policyRows(p *pb.ZonePolicy) [][]string {
 		{"reserved", orDash(strings.Join(p.GetReserved(), " "))},
 		{"depth", strconv.FormatUint(uint64(p.GetDepth()), 10) + " labels"},
 		{"quota", strconv.FormatUint(uint64(p.GetMaxHosts()), 10) + " hosts of one owner"},
+		{"private addresses", yesNo(p.GetPrivateAddresses())},
 		{"quarantine", orNone(p.GetQuarantine())},
 		{"lease", orNone(p.GetLease())},
 		{"host bounds", fmt.Sprintf("%d records in a set, %d octets of data, %d names below it", p.GetMaxRecords(), p.GetMaxOctets(), p.GetMaxNames())},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -144,12 +145,7 @@ func renumber(now []netip.Addr, p netip.Prefix) []netip.Addr {
 		if old.Is4() {
 			continue
 		}
-		b, net := old.As16(), p.Addr().As16()
-		for bit := range p.Bits() {
-			mask := byte(1) << (7 - bit%8)
-			b[bit/8] = b[bit/8]&^mask | net[bit/8]&mask
-		}
-		out = append(out, netip.AddrFrom16(b))
+		out = append(out, model.Combine(p.Addr(), p.Bits(), old))
 	}
 	if out == nil {
 		return []netip.Addr{p.Addr()}

@@ -105,22 +105,29 @@ func (c *call) prepare(fqdn string) (in *pb.SetAddressesRequest, line string, er
 		c.asked.fill(in, nil)
 		return in, "", nil
 	}
-	host, err := c.service.GetHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
-	switch {
-	case err != nil:
+	host, err := c.service.LookAtHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
+	if err != nil {
 		return nil, "", err
-	case host.GetBlocked() != nil:
-		return nil, wordAbuse, nil
-	case host.GetDisabled() != nil:
-		return nil, wordNoHost, nil
-	case c.asked.wrong, c.asked.remove && !c.asked.mentionsAny():
-		return nil, wordDNSError, nil
-	case !c.asked.mentionsAny():
-		return nil, wordSame + " " + c.asked.answer(host.GetAddresses()), nil
 	}
-	in.Etag = host.GetEtag() // a new prefix goes before the addresses that we looked at
+	in, line = c.prepareFrom(host)
+	return in, line, nil
+}
+
+// prepareFrom is prepare for a host that was looked at.
+func (c *call) prepareFrom(host *pb.Host) (in *pb.SetAddressesRequest, line string) {
+	switch {
+	case host.GetBlocked() != nil:
+		return nil, wordAbuse
+	case host.GetDisabled() != nil:
+		return nil, wordNoHost
+	case c.asked.wrong, c.asked.remove && !c.asked.mentionsAny():
+		return nil, wordDNSError
+	case !c.asked.mentionsAny():
+		return nil, wordSame + " " + c.asked.answer(host.GetAddresses())
+	}
+	in = &pb.SetAddressesRequest{ConfirmLast: true, Fqdn: host.GetFqdn(), Etag: host.GetEtag()} // a new prefix goes before the addresses that we looked at
 	c.asked.fill(in, parseAll(host.GetAddresses()))
-	return in, "", nil
+	return in, ""
 }
 
 // done is the line of a host that has these addresses now.

@@ -1,111 +1,18 @@
 package dyndns2_test
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"signpost/controlapi"
-	"signpost/controlapi/clientaddr"
-	"signpost/controlapi/dyndns2"
-	"signpost/internal/access"
-	"signpost/internal/store"
-	"signpost/internal/store/localetcd"
 	pb "signpost/proto/signpost/v1"
 )
-
-// world is a control service on a real etcd, behind a real HTTP server.
-type world struct {
-	etcd    *localetcd.Server
-	service *controlapi.Service
-	admin   string
-	url     string
-	hosts   int
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	return worldWithout(t, controlapi.Barred{})
-}
-
-func worldWithout(t *testing.T, barred controlapi.Barred) *world {
-	t.Helper()
-	w := &world{etcd: localetcd.New(t), admin: access.NewAdminToken()}
-	st, err := store.Open(store.Config{Endpoints: []string{w.etcd.Endpoint()}})
-	check(t, err)
-	t.Cleanup(func() { check(t, st.Close()) })
-	secret, err := access.ParseSecret(w.admin)
-	check(t, err)
-	key := store.NewMasterKey()
-	_, err = st.Initialize(t.Context(), key, access.NewTokenID(), secret.Sum[:], time.Now())
-	check(t, err)
-	check(t, st.UseMasterKeys(t.Context(), key))
-	w.service, err = controlapi.New(controlapi.Config{Store: st, Barred: barred, Users: func(_ context.Context, token string) (access.Principal, error) {
-		if token != alice {
-			return access.Principal{}, access.Wrong()
-		}
-		return access.Principal{Kind: access.User, Person: "egi/alice"}, nil
-	}})
-	check(t, err)
-	for zone, local := range map[string]bool{"example.org": false, "local.example.net": true} {
-		_, err = w.service.CreateZone(w.asAdmin(t.Context()), &pb.CreateZoneRequest{
-			Name: zone, LocalAddresses: local, NameServers: []*pb.NameServer{{Name: "ns.example.com"}},
-		})
-		check(t, err)
-	}
-	proxies, err := clientaddr.ParseProxies([]string{"127.0.0.1/32"})
-	check(t, err)
-	mux := http.NewServeMux()
-	for pattern, h := range dyndns2.New(w.service, proxies, slog.New(slog.DiscardHandler)).Mounts() {
-		mux.Handle(pattern, h)
-	}
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	w.url = server.URL
-	return w
-}
-
-// alice is what an identity provider gives egi/alice.
-const alice = "a.b.c"
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (w *world) asAdmin(ctx context.Context) context.Context {
-	return controlapi.WithCaller(ctx, controlapi.Caller{Authorization: "Bearer " + w.admin, Source: netip.MustParseAddr("192.0.2.1")})
-}
-
-// host makes a host in a zone.
-func (w *world) host(t *testing.T, zone string, addresses ...string) (fqdn, secret string) {
-	t.Helper()
-	w.hosts++
-	fqdn = fmt.Sprintf("h%d.%s", w.hosts, zone)
-	out, err := w.service.CreateHost(w.asAdmin(t.Context()), &pb.CreateHostRequest{Fqdn: fqdn, Addresses: addresses})
-	check(t, err)
-	return fqdn, out.GetSecret()
-}
-
-func (w *world) addresses(t *testing.T, fqdn string) []string {
-	t.Helper()
-	h, err := w.service.GetHost(w.asAdmin(t.Context()), &pb.GetHostRequest{Fqdn: fqdn})
-	check(t, err)
-	return h.GetAddresses()
-}
 
 const (
 	basicChallenge  = `Basic realm="authenticate to update DNS"`
@@ -124,6 +31,7 @@ type row struct {
 	auth   string // default "Basic H:SECRET"; "none", "admin", or the header's value
 	from   string // the client; default 198.51.100.7
 	state  string // blocked or disabled
+	cookie bool   // the console's
 	agent  string // the user agent
 
 	status    int // default 200
@@ -150,6 +58,8 @@ var contract = []row{
 	{says: "Bearer and unknown, before the address is looked at", auth: "admin", path: "/nic/update?hostname=none.example.org&myip=999", want: "nohost"},
 	{says: "Bearer and no possible name", auth: "admin", path: "/nic/update?hostname=-.example.org&myip=192.0.2.1", want: "nohost"},
 	{says: "Bearer and outside all zones", auth: "admin", path: "/nic/update?hostname=www.example.edu&myip=192.0.2.1", want: "nohost"},
+	{says: "Bearer and not ours to change", has: "192.0.2.1", auth: "alice", path: "/nic/update?hostname=H&myip=192.0.2.2", want: "nohost"},
+	{says: "a cookie is no credential", cookie: true, auth: "none", path: "/nic/update?hostname=H&myip=192.0.2.1", status: 401, want: "badauth", challenge: basicChallenge},
 	{says: "Bearer with hostname", auth: "admin", path: "/nic/update?hostname=H&myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
 	{says: "hostname=a,b: one reply line each, in order", auth: "admin", path: "/nic/update?hostname=none.example.org,H,b,www.example.edu,UPPER.&myip=192.0.2.1", want: "nohost\ngood 192.0.2.1\nnotfqdn\nnohost\ngood 192.0.2.1", then: "192.0.2.1"},
 	{says: "hostname=a,b: no address", has: "192.0.2.1", auth: "admin", path: "/nic/update?hostname=H,none.example.org&myip=999", want: "dnserr\nnohost"},
@@ -208,6 +118,11 @@ var contract = []row{
 	{says: "link-local", path: "/nic/update?myip=fe80::1", want: "dnserr"},
 	{says: "link-local, the zone allows it", zone: "local.example.net", path: "/nic/update?myip=fe80::1", want: "good fe80::1", then: "fe80::1"},
 	{says: "private ones are accepted", path: "/nic/update?myip=10.0.0.5", want: "good 10.0.0.5", then: "10.0.0.5"},
+	{says: "private ones are accepted: IPv6", path: "/nic/update?myip=fd00::5", want: "good fd00::5", then: "fd00::5"},
+	{says: "private, the zone forbids them", zone: "public.example.com", path: "/nic/update?myip=10.0.0.5", want: "dnserr"},
+	{says: "private, the zone forbids them: the caller's address", zone: "public.example.com", from: "192.168.1.9", want: "dnserr"},
+	{says: "private, the zone forbids them: one of two", zone: "public.example.com", path: "/nic/update?myip=192.0.2.1,fd00::5", want: "dnserr"},
+	{says: "public, where the zone forbids private ones", zone: "public.example.com", path: "/nic/update?myip=192.0.2.1", want: "good 192.0.2.1", then: "192.0.2.1"},
 
 	// Who is barred by the configuration.
 	{says: "host on the operator's bad list, without Authorization", auth: "none", path: "/nic/update?hostname=barred-1.example.org", status: 403, want: "abuse"},
@@ -215,6 +130,7 @@ var contract = []row{
 	{says: "host on the operator's bad list, below a name on it", auth: "admin", path: "/nic/update?hostname=x.BARRED-1.example.org.", status: 403, want: "abuse"},
 	{says: "address on the operator's bad list, without Authorization", auth: "none", from: "203.0.113.7", status: 403, want: "abuse"},
 	{says: "address on the operator's bad list", from: "203.0.113.7", status: 403, want: "abuse"},
+	{says: "user on the operator's bad list", auth: "Bearer " + eve, path: "/nic/update?hostname=H&myip=192.0.2.1", status: 403, want: "abuse"},
 	{says: "user agent on the bad list", agent: "x BadClient/1.2", want: "badagent"},
 	{says: "user agent on the bad list, after the secret is looked at", agent: "badclient/1.0", auth: basic + b64("H:wrong"), status: 401, want: "badauth", challenge: basicChallenge},
 	{says: "user agent on the bad list, after the name is looked at", agent: "badclient/1.0", path: "/nic/update?hostname=other.example.org", want: "nohost"},
@@ -308,7 +224,7 @@ var contract = []row{
 func b64(s string) string { return "<" + s + ">" }
 
 func TestContract(t *testing.T) {
-	barred, err := controlapi.ParseBarred([]string{"barred-*.example.org"}, nil, []string{"BadClient/1."}, []string{"203.0.113.0/24"})
+	barred, err := controlapi.ParseBarred([]string{"barred-*.example.org"}, []string{"egi/eve"}, []string{"BadClient/1."}, []string{"203.0.113.0/24"})
 	check(t, err)
 	w := worldWithout(t, barred)
 	for _, r := range contract {
@@ -356,6 +272,8 @@ func (r row) run(t *testing.T, w *world) {
 		req.SetBasicAuth(fqdn, secret)
 	case "admin":
 		req.Header.Set("Authorization", "Bearer "+w.admin)
+	case "alice":
+		req.Header.Set("Authorization", "Bearer "+alice)
 	default:
 		scheme, rest, _ := strings.Cut(r.auth, " ")
 		if inner := strings.Trim(rest, "<>"); inner != rest {
@@ -368,6 +286,9 @@ func (r row) run(t *testing.T, w *world) {
 		from = "198.51.100.7"
 	}
 	req.Header.Set("X-Forwarded-For", from)
+	if r.cookie {
+		req.AddCookie(&http.Cookie{Name: "session", Value: w.admin})
+	}
 	if r.agent != "" {
 		req.Header.Set("User-Agent", r.agent)
 	}
@@ -403,25 +324,4 @@ func split(s string) []string {
 		return nil
 	}
 	return strings.Split(s, ",")
-}
-
-// get may be called from any goroutine.
-func (w *world) get(t *testing.T, path, user, password string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+path, nil)
-	if err != nil {
-		t.Error(err)
-		return &http.Response{}, ""
-	}
-	req.SetBasicAuth(user, password)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Error(err)
-		return &http.Response{}, ""
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		t.Error(err)
-	}
-	return resp, string(body)
 }

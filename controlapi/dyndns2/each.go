@@ -3,6 +3,7 @@ package dyndns2
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"signpost/controlapi"
 	"signpost/internal/model"
@@ -12,19 +13,38 @@ import (
 // changeEach does what is asked for to several hosts, to all those together to which it
 // can be done. It says a line for each name, in order.
 func (c *call) changeEach(names []string) reply {
-	if r := c.afterVerdict(); r.status != http.StatusOK {
-		return r
+	if !c.asked.needsHost() {
+		if r := c.afterVerdict(); r.status != http.StatusOK {
+			return r
+		}
 	}
 	for try := 1; ; try++ {
 		lines, err := c.tryEach(names)
 		switch {
 		case model.KindOf(err) == model.Aborted && err != nil && try < renumberings:
 			continue
+		case model.KindOf(err) == model.Exhausted && err != nil && model.RetryAfter(err) == 0:
+			return c.changeOneByOne(names) // with all that follow them they do not go into one change
 		case err != nil:
 			return c.translate(err)
 		}
 		return say(lines...)
 	}
+}
+
+func (c *call) changeOneByOne(names []string) reply {
+	lines := make([]string, len(names))
+	for i, n := range names {
+		if lines[i] = wordNotFQDN; !hasDot(n) {
+			continue
+		}
+		r := c.change(n)
+		if r.status != http.StatusOK {
+			return r
+		}
+		lines[i] = r.lines[0]
+	}
+	return say(lines...)
 }
 
 // lineOf is an error of one host as its line; an error when it is no host's.
@@ -38,22 +58,17 @@ func (c *call) lineOf(err error) (string, error) {
 // tryEach is changeEach on what the hosts are now. Errors are those that are no host's.
 func (c *call) tryEach(names []string) ([]string, error) {
 	said := map[model.Name]string{} // of the names that can be a host's
-	var asked []*pb.SetAddressesRequest
-	var of []model.Name
+	var all []model.Name
 	for _, n := range names {
 		name, err := model.ParseHostName("hostname", n)
 		if _, seen := said[name]; err != nil || seen || !hasDot(n) {
 			continue
 		}
-		in, line, err := c.prepare(n)
-		if err != nil {
-			if line, err = c.lineOf(err); err != nil {
-				return nil, err
-			}
-		}
-		if said[name] = line; in != nil {
-			asked, of = append(asked, in), append(of, name)
-		}
+		said[name], all = "", append(all, name)
+	}
+	asked, of, err := c.prepareEach(all, said)
+	if err != nil {
+		return nil, err
 	}
 	for len(asked) > 0 {
 		out, err := c.service.SetAddressesOfEach(c.ctx, asked)
@@ -82,4 +97,37 @@ func (c *call) tryEach(names []string) ([]string, error) {
 		}
 	}
 	return lines, nil
+}
+
+// prepareEach is prepare for hosts that are looked at together, if they must be. It says the
+// lines that can be said, and of which hosts something is asked for. Errors are those that
+// are no host's.
+func (c *call) prepareEach(all []model.Name, said map[model.Name]string) (asked []*pb.SetAddressesRequest, of []model.Name, err error) {
+	if !c.asked.needsHost() {
+		for _, n := range all {
+			in := &pb.SetAddressesRequest{ConfirmLast: true, Fqdn: n.Text()}
+			c.asked.fill(in, nil)
+			asked = append(asked, in)
+		}
+		return asked, all, nil
+	}
+	hosts, errs, err := c.service.LookAtHosts(c.ctx, all)
+	if errors.Is(err, model.ErrBadAgent) {
+		hosts, errs, err = make([]*pb.Host, len(all)), slices.Repeat([]error{err}, len(all)), nil // which each is told
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, n := range all {
+		var in *pb.SetAddressesRequest
+		if errs[i] == nil {
+			in, said[n] = c.prepareFrom(hosts[i])
+		} else if said[n], err = c.lineOf(errs[i]); err != nil {
+			return nil, nil, err
+		}
+		if in != nil {
+			asked, of = append(asked, in), append(of, n)
+		}
+	}
+	return asked, of, nil
 }

@@ -18,6 +18,8 @@ func TestNoChangeWritesNothing(t *testing.T) {
 		check(t, err)
 		return r.Header.Revision
 	}
+	follower, _ := w.host(t, "example.org")
+	w.follow(t, follower, fqdn, "same", "::9/64")
 	before := revision()
 	for _, query := range []string{
 		"?myip=198.51.100.7", "?myip=198.51.100.7,2001:db8:1::5", "?myip=2001:db8:1::/64", "?myip=preserve", "?myipv6=2001:db8:1::5&hostname=" + fqdn + ",other.example.org",

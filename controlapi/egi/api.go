@@ -110,7 +110,7 @@ func (c *call) apiHost(fqdn string, show func(*pb.Host) any) answer {
 	if !isHostName(strings.TrimSuffix(fqdn, ".")) {
 		return detail(http.StatusNotFound, noHost)
 	}
-	h, err := c.service.GetHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
+	h, err := c.host(fqdn)
 	if err != nil {
 		return translateAPI(err, noHost)
 	}

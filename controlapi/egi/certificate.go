@@ -25,6 +25,9 @@ func (c *call) apiCertificate(fqdn string) answer {
 	if !isHostName(strings.TrimSuffix(fqdn, ".")) {
 		return detail(http.StatusNotFound, noHost)
 	}
+	if _, err := c.host(fqdn); err != nil {
+		return translateAPI(err, noHost)
+	}
 	if c.request.Method != http.MethodPost {
 		cert, err := c.service.GetCertificate(c.ctx, &pb.GetCertificateRequest{Fqdn: fqdn})
 		if err != nil {

@@ -17,6 +17,7 @@ type row struct {
 	path   string
 	auth   string // a name of people, or the header's value
 	agent  string
+	cookie bool // the console's
 
 	status    int // default 200
 	want      string
@@ -67,6 +68,10 @@ var contract = []row{
 	{says: "a host's secret is none", path: "/nic/unregister?fqdn=mine.example.org", auth: "HOST", status: 401, want: badauth, challenge: bearer},
 	{says: "a host's secret is none: domains", path: "/nic/domains", auth: "HOST", status: 401, want: badauth, challenge: bearer},
 	{says: "a wrong Basic", path: "/nic/domains", auth: "Basic YTpi", status: 401, want: "badauth", challenge: basic, text: true},
+	{says: "malformed credentials: Basic", path: "/nic/register?fqdn=a.example.org", auth: "Basic %%%", status: 401, want: "badauth", challenge: basic, text: true},
+	{says: "malformed credentials: another scheme", path: "/nic/hosts", auth: "Digest x", status: 401, want: "badauth", challenge: bearer, text: true},
+	{says: "malformed credentials: no token", path: "/nic/hosts", auth: "Bearer", status: 401, want: "badauth", challenge: bearer, text: true},
+	{says: "a cookie is none", path: "/nic/register?fqdn=a.example.org", cookie: true, status: 401, want: badauth, challenge: bearer},
 	{says: "an API token as Bearer", path: "/nic/unregister", auth: "TOKEN", status: 400, want: `{"status":"error","message":"Missing parameter: fqdn or name, domain"}`},
 	{says: "host on the operator's bad list", path: "/nic/register?fqdn=barred.example.org", auth: "alice", status: 403, want: abuse},
 	{says: "user on the operator's bad list", path: "/nic/domains", auth: "eve", status: 403, want: abuse},
@@ -87,6 +92,8 @@ var contract = []row{
 	{says: "register: 999", path: "/nic/register?fqdn=b.example.org&ip=999", auth: "alice", status: 400, want: `{"status":"error","message":"Invalid IP address: 999"}`},
 	{says: "register: empty ip", path: "/nic/register?fqdn=b.example.org&ip=", auth: "alice", status: 400, want: `{"status":"error","message":"Invalid IP address: "}`},
 	{says: "register: an ip that no host may have", path: "/nic/register?fqdn=b.example.org&ip=127.0.0.1", auth: "alice", status: 400, want: `{"status":"error","message":"Invalid IP address: 127.0.0.1"}`},
+	{says: "register: an ip that the domain forbids", path: "/nic/register?fqdn=b.vo.example.net&ip=10.0.0.1", auth: "carol", status: 400, want: `{"status":"error","message":"Invalid IP address: 10.0.0.1"}`},
+	{says: "register: a private ip", path: "/nic/register?fqdn=priv.example.org&ip=10.0.0.1", auth: "alice", want: made("priv", "example.org", "false", "", `"10.0.0.1"`, "null")},
 	{says: "register: domain unknown", path: "/nic/register?fqdn=b.example.edu", auth: "alice", status: 400, want: nxdomain},
 	{says: "register: domain unknown, and a bad name", path: "/nic/register?fqdn=b_.example.edu", auth: "alice", status: 400, want: nxdomain},
 	{says: "register: domain not open to this caller", path: "/nic/register?fqdn=b.vo.example.net", auth: "alice", status: 400, want: nxdomain},
@@ -99,6 +106,7 @@ var contract = []row{
 	{says: "register: bad name, a hyphen first", path: "/nic/register?name=-b&domain=example.org", auth: "alice", status: 400, want: badName},
 	{says: "register: bad name, for an administrator", path: "/nic/register?name=b_c&domain=example.org", auth: "zoe", status: 400, want: badName},
 	{says: "register: reserved name", path: "/nic/register?fqdn=www.example.org", auth: "alice", status: 400, want: reserved},
+	{says: "register: a name server's name", path: "/nic/register?fqdn=ns1.example.org", auth: "alice", status: 400, want: reserved},
 	{says: "register: taken name, one's own", path: "/nic/register?fqdn=mine.example.org", auth: "alice", status: 400, want: taken},
 	{says: "register: taken name, another's", path: "/nic/register?fqdn=bobs.example.org", auth: "alice", status: 400, want: taken},
 	{says: "register: name already has records", path: "/nic/register?fqdn=text.example.org", auth: "alice", status: 502, want: inDNS},
@@ -121,6 +129,7 @@ var contract = []row{
 	{says: "unregister: no possible name", path: "/nic/unregister?fqdn=a_b.example.org", auth: "alice", status: 404, want: `{"status":"error","message":"nohost"}`},
 	{says: "unregister: not the caller's", path: "/nic/unregister?fqdn=bobs.example.org", auth: "alice", status: 401, want: badauth},
 	{says: "unregister: an editor's", path: "/nic/unregister?fqdn=edited.example.org", auth: "alice", status: 401, want: badauth},
+	{says: "unregister: not the caller's, for an administrator of the domain", path: "/nic/unregister?fqdn=bobs.example.org", auth: "zoe", status: 401, want: badauth},
 	{says: "unregister: blocked", path: "/nic/unregister?fqdn=blocked.example.org", auth: "alice", status: 403, want: abuse},
 	{says: "unregister: fqdn without a dot", path: "/nic/unregister?fqdn=a", auth: "alice", status: 400, want: noDot},
 	{says: "unregister: HEAD changes nothing", method: "HEAD", path: "/nic/unregister?fqdn=mine.example.org", auth: "alice", status: 405},
@@ -131,6 +140,7 @@ var contract = []row{
 	{says: "generate_secret: no such host", path: "/nic/generate_secret?fqdn=none.example.org", auth: "alice", status: 400, want: noHost},
 	{says: "generate_secret: not the caller's", path: "/nic/generate_secret?fqdn=bobs.example.org", auth: "alice", status: 400, want: noHost},
 	{says: "generate_secret: an editor's", path: "/nic/generate_secret?fqdn=edited.example.org", auth: "alice", status: 400, want: noHost},
+	{says: "generate_secret: not the caller's, for an administrator of the domain", path: "/nic/generate_secret?fqdn=bobs.example.org", auth: "zoe", status: 400, want: noHost},
 	{says: "generate_secret: a token that may not", path: "/nic/generate_secret?fqdn=mine.example.org", auth: "TOKEN", status: 400, want: noHost},
 	{says: "generate_secret: only name", path: "/nic/generate_secret?name=a", auth: "alice", status: 400, want: `{"status":"error","message":"Missing parameter: domain"}`},
 	{says: "generate_secret: only domain", path: "/nic/generate_secret?domain=example.org", auth: "alice", status: 400, want: `{"status":"error","message":"Missing parameter: name"}`},
@@ -152,6 +162,8 @@ var contract = []row{
 	// /api/.
 	{says: "api: no credentials", path: "/api/hosts", status: 403, want: `{"detail":"Authentication credentials were not provided."}`},
 	{says: "api: a host's secret is none", path: "/api/hosts", auth: "HOST", status: 403, want: `{"detail":"Authentication credentials were not provided."}`},
+	{says: "api: malformed credentials", path: "/api/hosts", auth: "Basic %%%", status: 403, want: `{"detail":"Could not resolve issuer of the token."}`},
+	{says: "api: a cookie is none", path: "/api/hosts", cookie: true, status: 403, want: `{"detail":"Authentication credentials were not provided."}`},
 	{says: "api: a refused one", path: "/api/hosts", auth: "Bearer nonsense", status: 403, want: `{"detail":"Could not resolve issuer of the token."}`},
 	{says: "api: one of an issuer that is known", path: "/api/domains", auth: "Bearer " + jwt(issuer), status: 403, want: `{"detail":"Could not resolve issuer of the token."}`},
 	{says: "api: one of another issuer", path: "/api/domains", auth: "Bearer " + jwt("https://evil.example.com"), status: 403, want: `{"detail":"Unsupported issuer: https://evil.example.com"}`},
@@ -165,6 +177,8 @@ var contract = []row{
 	{says: "api: a host", path: "/api/hosts/mine.example.org", auth: "alice", want: apiHost("mine", true)},
 	{says: "api: a host, with a slash", path: "/api/hosts/MINE.example.org/", auth: "alice", want: apiHost("mine", true)},
 	{says: "api: another's host", path: "/api/hosts/bobs.example.org", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: another's host, for an administrator of the domain", path: "/api/hosts/bobs.example.org", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: another's host, for one who edits it", path: "/api/hosts/edited.example.org", auth: "alice", want: apiHost("edited", false)},
 	{says: "api: no such host", path: "/api/hosts/none.example.org", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
 	{says: "api: no possible host", path: "/api/hosts/a_b", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
 	{says: "api: ipv4", path: "/api/hosts/mine.example.org/ipv4", auth: "alice", want: `{"ipv4":"192.0.2.1"}`},
@@ -173,7 +187,10 @@ var contract = []row{
 	{says: "api: certificate, without credentials", path: "/api/hosts/mine.example.org/certificate", status: 403, want: `{"detail":"Authentication credentials were not provided."}`},
 	{says: "api: certificate: not available", path: "/api/hosts/mine.example.org/certificate", auth: "alice", status: 404, want: `{"detail":"Certificate not available"}`},
 	{says: "api: certificate of another's host", path: "/api/hosts/bobs.example.org/certificate", auth: "alice", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: certificate of another's host, for an administrator of the domain", path: "/api/hosts/bobs.example.org/certificate", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
+	{says: "api: certificate of another's host, ordered by an administrator of the domain", method: "POST", path: "/api/hosts/bobs.example.org/certificate", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
 	{says: "api: certificate: no request", method: "POST", path: "/api/hosts/mine.example.org/certificate", auth: "alice", status: 400, want: `{"csr":["This field is required."]}`}, // all others are in test/cert
+	{says: "api: ipv4 of another's host, for an administrator of the domain", path: "/api/hosts/bobs.example.org/ipv4", auth: "zoe", status: 404, want: `{"detail":"No Host matches the given query."}`},
 	{says: "api: hosts", path: "/api/hosts", auth: "bob", want: `{"count":2,"next":null,"previous":null,"results":[` + apiHost("bobs", true) + `,` + apiHost("edited", false) + `]}`},
 }
 
@@ -204,13 +221,15 @@ func TestContract(t *testing.T) {
 	w.zone(t, "vo.example.net", "groups")
 	w.zone(t, "closed.example.com", "nobody")
 	admin := w.as(t.Context(), "admin")
+	_, err := w.service.UpdateZonePolicy(admin, &pb.UpdateZonePolicyRequest{Name: "vo.example.net", PrivateAddresses: new(false)})
+	check(t, err)
 	secret := w.host(t, "alice", "h.example.org")
 	w.host(t, "alice", "mine.example.org", "192.0.2.1", "2001:db8::1")
 	w.host(t, "alice", "blocked.example.org")
 	w.host(t, "bob", "bobs.example.org", "192.0.2.2", "2001:db8::1")
 	w.host(t, "bob", "edited.example.org")
 	w.host(t, "carol", "there.vo.example.net")
-	_, err := w.service.ShareHost(w.as(t.Context(), "bob"), &pb.ShareHostRequest{Fqdn: "edited.example.org", Add: []string{"egi/alice"}})
+	_, err = w.service.ShareHost(w.as(t.Context(), "bob"), &pb.ShareHostRequest{Fqdn: "edited.example.org", Add: []string{"egi/alice"}})
 	check(t, err)
 	_, err = w.service.BlockHost(admin, &pb.BlockHostRequest{Fqdn: "blocked.example.org", Reason: "phishing"})
 	check(t, err)
@@ -240,7 +259,7 @@ func (r row) run(t *testing.T, w *world) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	resp, body := w.ask(t, r.method, r.path, r.auth, r.agent)
+	resp, body := w.asks(t, r)
 	if r.method == http.MethodHead {
 		body = r.want
 	}

@@ -13,13 +13,16 @@ package egi
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
+	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -39,7 +42,8 @@ type Handler struct {
 }
 
 // New makes a Handler. proxies are those whose word on a client's address is believed.
-// publicURL begins the URLs in answers; empty: they begin as the request's did.
+// publicURL begins the URLs in answers; empty: they begin with the address at which the
+// request arrived here, whatever it says itself of where it was meant to go.
 func New(service *controlapi.Service, proxies clientaddr.Proxies, publicURL string) *Handler {
 	return &Handler{service: service, proxies: proxies, public: strings.TrimSuffix(publicURL, "/")}
 }
@@ -113,13 +117,22 @@ func (h *Handler) open(r *http.Request) (*call, context.CancelFunc) {
 	})
 	base := h.public
 	if base == "" {
-		base = "http://" + r.Host
-		if r.TLS != nil {
-			base = "https://" + r.Host
-		}
+		base = arrivedAt(r)
 	}
 	query, err := url.ParseQuery(strings.ReplaceAll(r.URL.RawQuery, ";", "%3B")) // a character like others
 	return &call{ctx: ctx, service: h.service, request: r, query: query, broken: err != nil, base: base}, cancel
+}
+
+// arrivedAt is the URL of the socket that a request came to.
+func arrivedAt(r *http.Request) string {
+	scheme, at := "http://", "localhost"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		at = a.String()
+	}
+	return scheme + at
 }
 
 // refusal is why a caller is not let in.
@@ -155,6 +168,20 @@ func (c *call) param(name string) string {
 		return strings.TrimSpace(v[len(v)-1])
 	}
 	return ""
+}
+
+// host is a host that the caller owns or edits. For what is another's, which administrators of
+// its zone and operators may see elsewhere, here there is no such host: that is ErrOthers.
+func (c *call) host(fqdn string) (*pb.Host, error) {
+	h, err := c.service.LookAtHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
+	if err != nil {
+		return nil, err
+	}
+	mine := func(who string) bool { return who == c.me.GetPrincipal() || slices.Contains(c.me.GetGroups(), who) }
+	if h.GetOwner() != c.me.GetPrincipal() && !slices.ContainsFunc(h.GetEditors(), mine) {
+		return nil, model.E(model.NotFound, "find host", fqdn).From(model.ErrOthers)
+	}
+	return h, nil
 }
 
 // hosts is all hosts that the caller owns or edits, of one zone or of all.

@@ -140,7 +140,7 @@ func (c *call) unregister() answer {
 	if !isHostName(fqdn) {
 		return translate(model.E(model.NotFound, "find host", fqdn))
 	}
-	host, err := c.service.GetHost(c.ctx, &pb.GetHostRequest{Fqdn: fqdn})
+	host, err := c.host(fqdn)
 	if err == nil {
 		_, err = c.service.DeleteHost(c.ctx, &pb.DeleteHostRequest{Fqdn: fqdn})
 	}
@@ -159,7 +159,11 @@ func (c *call) generateSecret() answer {
 	if wrong != nil {
 		return *wrong
 	}
-	out, err := c.service.RotateSecret(c.ctx, &pb.RotateSecretRequest{Fqdn: fqdn})
+	var out *pb.RotateSecretResponse
+	_, err := c.host(fqdn)
+	if err == nil {
+		out, err = c.service.RotateSecret(c.ctx, &pb.RotateSecretRequest{Fqdn: fqdn})
+	}
 	switch kind := model.KindOf(err); {
 	case err == nil:
 	case errors.Is(err, model.ErrBlocked), errors.Is(err, model.ErrBarred), errors.Is(err, model.ErrBadAgent):

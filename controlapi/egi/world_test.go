@@ -124,10 +124,19 @@ func (w *world) host(t *testing.T, who, fqdn string, addresses ...string) (secre
 // for their token.
 func (w *world) ask(t *testing.T, method, path, auth, agent string) (*http.Response, string) {
 	t.Helper()
-	at, query, _ := strings.Cut(path, "?")
-	req, err := http.NewRequestWithContext(t.Context(), method, w.url+at, nil)
+	return w.asks(t, row{method: method, path: path, auth: auth, agent: agent})
+}
+
+func (w *world) asks(t *testing.T, r row) (*http.Response, string) {
+	t.Helper()
+	at, query, _ := strings.Cut(r.path, "?")
+	req, err := http.NewRequestWithContext(t.Context(), r.method, w.url+at, nil)
 	check(t, err)
 	req.URL.RawQuery = query
+	auth, agent := r.auth, r.agent
+	if r.cookie {
+		req.AddCookie(&http.Cookie{Name: "session", Value: w.admin})
+	}
 	if _, ok := people[auth]; ok {
 		auth = "Bearer " + auth + ".b.c"
 	}

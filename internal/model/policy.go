@@ -90,9 +90,11 @@ type ZonePolicy struct {
 	// What owners and editors may keep at and below a host: records in a set, octets of
 	// RDATA in all, names below it; 0: the default.
 	MaxRecords, MaxOctets, MaxNames uint32
-	Grants                          Grants // of Admins, Groups and Register
-	Formers                         []Former
-	ModRevision                     int64
+	// NoPrivate keeps hosts, and names that belong to one, from having private addresses.
+	NoPrivate   bool
+	Grants      Grants // of Admins, Groups and Register
+	Formers     []Former
+	ModRevision int64
 }
 
 // Former is an incarnation of the zone whose hosts an import took away. Their names, and

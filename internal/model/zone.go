@@ -100,6 +100,16 @@ func NormalizeAddresses(in []netip.Addr) []netip.Addr {
 	return slices.Compact(out)
 }
 
+// shared is what providers number their customers from behind their own NAT (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// IsPrivate reports whether an address means different machines in different networks
+// (RFC 1918, RFC 6598, RFC 4193).
+func IsPrivate(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsPrivate() || shared.Contains(a)
+}
+
 // HostControl is what the control service keeps of a host and DNS does not need.
 type HostControl struct {
 	Owner      string           // a principal, as access writes it
@@ -119,6 +129,10 @@ type HostControl struct {
 	// them has its names withdrawn.
 	Blocked, Disabled, Lapsed *Withdrawal
 	Grants                    Grants // of the secret, the offer and editors
+	// Follows is whom it follows; nil: nobody. Followers is who follows it, sorted; each
+	// says so itself, and one that does not is none.
+	Follows   *Following
+	Followers []Name
 	// Lost is editors whom tokens named that have ended: they are in the lists of what they
 	// have until the host is written.
 	Lost        []PrincipalName

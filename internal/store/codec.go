@@ -187,7 +187,10 @@ func encodeHostControl(h *model.HostControl) []byte {
 		Schema: 1, Owner: h.Owner, Comment: h.Comment, SecretSha256: h.SecretHash, CreateTime: seconds(h.CreateTime),
 		UpdateTime4: seconds(h.UpdateTime4), UpdateTime6: seconds(h.UpdateTime6), Editors: texts(h.Editors), Offer: encodeOffer(h.Offer),
 		Blocked: encodeWithdrawal(h.Blocked), Disabled: encodeWithdrawal(h.Disabled), Lapsed: encodeWithdrawal(h.Lapsed), RefreshTime: seconds(h.RefreshTime),
-		Grants: encodeGrants(h.Grants),
+		Grants: encodeGrants(h.Grants), Related: encodeRelated(h),
+	}
+	if p.Related != nil {
+		p.Schema = 2 // as below
 	}
 	for _, e := range h.Secrets {
 		p.Schema = 2 // who does not know of them would write the value back without them
@@ -207,6 +210,9 @@ func decodeHostControl(raw []byte, rev int64) (*model.HostControl, error) {
 		Editors: principals(p.Editors), Offer: decodeOffer(p.Offer),
 		Blocked: decodeWithdrawal(p.Blocked), Disabled: decodeWithdrawal(p.Disabled), Lapsed: decodeWithdrawal(p.Lapsed), RefreshTime: fromSeconds(p.RefreshTime),
 		Grants: decodeGrants(p.Grants),
+	}
+	if err := decodeRelated(p.Related, h); err != nil {
+		return nil, err
 	}
 	for _, e := range p.EndpointSecrets {
 		h.Secrets = append(h.Secrets, model.EndpointSecret{ID: e.Id, Hash: e.Sha256, CreateTime: fromSeconds(e.CreateTime)})

@@ -117,6 +117,16 @@ func TestValuesAreReadAsTheyWereWritten(t *testing.T) {
 		if rapid.Bool().Draw(t, "granted") {
 			h.Grants = model.Grants{{What: text.Draw(t, "grant"), Token: rapid.SliceOfN(rapid.Byte(), 1, 32).Draw(t, "maker")}}
 		}
+		if rapid.Bool().Draw(t, "follows") {
+			h.Follows = &model.Following{Main: aName().Draw(t, "main")}
+			if v4 := rapid.IntRange(0, 32).Draw(t, "bits of 4"); v4 > 0 {
+				h.Follows.IPv4 = netip.PrefixFrom(netip.AddrFrom4([4]byte{3: 7}), v4)
+			}
+			if v6 := rapid.IntRange(0, 128).Draw(t, "bits of 6"); v6 > 0 {
+				h.Follows.IPv6 = netip.PrefixFrom(netip.AddrFrom16([16]byte{15: 7}), v6)
+			}
+		}
+		h.Followers = rapid.SliceOfN(aName(), 0, 3).Draw(t, "followers")
 		gotHost, err := decodeHostControl(encodeHostControl(h), rev)
 		same(t, h, gotHost, err)
 

@@ -160,11 +160,15 @@ func isDeadIncarnation(tx *Tx, zone model.Name, inc uint64) (bool, error) {
 }
 
 func encodePolicy(p *model.ZonePolicy) []byte {
+	schema := uint32(1)
+	if p.NoPrivate {
+		schema = 2 // who does not know of it would write the value back without it
+	}
 	return encode(&storepb.ZonePolicy{
-		Schema: 1, Admins: texts(p.Admins), Register: uint32(p.Register), Groups: texts(p.Groups),
+		Schema: schema, Admins: texts(p.Admins), Register: uint32(p.Register), Groups: texts(p.Groups),
 		Reserved: p.Reserved, OwnReserved: p.Reserved != nil, Depth: p.Depth, MaxHosts: p.MaxHosts, MaxChanges: p.MaxChanges,
 		Quarantine: p.Quarantine, Lease: p.Lease, LeaseTime: seconds(p.LeaseTime), MaxRecords: p.MaxRecords, MaxOctets: p.MaxOctets, MaxNames: p.MaxNames,
-		Grants: encodeGrants(p.Grants), Formers: encodeFormers(p.Formers),
+		Grants: encodeGrants(p.Grants), Formers: encodeFormers(p.Formers), NoPrivateAddresses: p.NoPrivate,
 	})
 }
 
@@ -177,7 +181,7 @@ func decodePolicy(raw []byte, rev int64) (*model.ZonePolicy, error) {
 		Admins: principals(p.Admins), Register: model.Register(p.Register), Groups: principals(p.Groups),
 		Reserved: p.Reserved, Depth: p.Depth, MaxHosts: p.MaxHosts, MaxChanges: p.MaxChanges, ModRevision: rev,
 		Quarantine: p.Quarantine, Lease: p.Lease, LeaseTime: fromSeconds(p.LeaseTime), MaxRecords: p.MaxRecords, MaxOctets: p.MaxOctets, MaxNames: p.MaxNames,
-		Grants: decodeGrants(p.Grants), Formers: decodeFormers(p.Formers),
+		Grants: decodeGrants(p.Grants), Formers: decodeFormers(p.Formers), NoPrivate: p.NoPrivateAddresses,
 	}
 	if p.OwnReserved && out.Reserved == nil {
 		out.Reserved = []string{}

@@ -49,27 +49,36 @@ func (tx *Tx) ZoneAbove(name model.Name) (*model.Zone, error) {
 // apex, the name itself first, with hosts' control values. The name must be below
 // the zone.
 func (tx *Tx) Path(z *model.Zone, name model.Name) ([]Named, error) {
-	var path []Named
-	var keys []string
+	var names []model.Name
 	for n := name; n.Below(z.Name); n, _ = n.Parent() {
-		path = append(path, Named{Name: n})
+		names = append(names, n)
+	}
+	return tx.HostsAt(z, names...)
+}
+
+// HostsAt reads names of a zone with both values of the hosts there, in the order given.
+func (tx *Tx) HostsAt(z *model.Zone, names ...model.Name) ([]Named, error) {
+	keys := make([]string, 0, 2*len(names))
+	for _, n := range names {
 		keys = append(keys, tx.s.keys.name(z.Name, z.Generation, n), tx.s.keys.host(*z, n))
 	}
 	kvs, err := tx.get(keys...)
 	if err != nil {
 		return nil, err
 	}
-	for i := range path {
-		if path[i].Data, err = nameOf(kvs[2*i]); err != nil {
+	out := make([]Named, len(names))
+	for i, n := range names {
+		out[i].Name = n
+		if out[i].Data, err = nameOf(kvs[2*i]); err != nil {
 			return nil, err
 		}
 		if kv := kvs[2*i+1]; kv.there() {
-			if path[i].Host, err = decodeHostControl(kv.value, kv.mod); err != nil {
+			if out[i].Host, err = decodeHostControl(kv.value, kv.mod); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return path, nil
+	return out, nil
 }
 
 // Datas reads what is stored of names of a zone, nil for those that are not there.

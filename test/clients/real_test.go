@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,10 +21,11 @@ import (
 	"signpost/internal/proc/control"
 	"signpost/internal/proc/dev"
 	"signpost/internal/store/localetcd"
+	"signpost/test/bench/peer"
 	"signpost/test/proctest"
 )
 
-var interop = flag.Bool("interop", false, "install and run ddclient and inadyn")
+var interop = flag.Bool("interop", false, "install and run ddclient, inadyn, curl and dig")
 
 // client is a program as its distribution packages it.
 type client struct {
@@ -35,28 +38,19 @@ type client struct {
 	runs  int
 }
 
-func newClient(t *testing.T, program string, packages ...string) *client {
+func newClient(t *testing.T, program, packages string) *client {
 	t.Helper()
-	if !*interop {
-		t.Skip("it installs packages: make interop")
-	}
-	if why := install(program, packages...); why != "" {
-		t.Skip(why)
-	}
+	need(t, program, packages)
+	need(t, "dig", "bind9-dnsutils")
 	d, _, _ := start(t)
 	return &client{t: t, dev: d, url: d.Addresses.HTTP, token: d.Addresses.AdminTokenFile, host: "router.fedcloud.test", dir: t.TempDir()}
 }
 
 // withoutEtcd is a client of a service that has just lost its etcd, and gives a way to
 // bring that back.
-func withoutEtcd(t *testing.T, program string, packages ...string) (c *client, secret string, back func()) {
+func withoutEtcd(t *testing.T, program, packages string) (c *client, secret string, back func()) {
 	t.Helper()
-	if !*interop {
-		t.Skip("it installs packages: make interop")
-	}
-	if why := install(program, packages...); why != "" {
-		t.Skip(why)
-	}
+	need(t, program, packages)
 	etcd, dir := localetcd.New(t), t.TempDir()
 	token := filepath.Join(dir, "admin.token")
 	s, err := control.Start(t.Context(), control.Config{
@@ -87,24 +81,19 @@ func withoutEtcd(t *testing.T, program string, packages ...string) (c *client, s
 	}
 }
 
-// install says why a program cannot be run here, "" when it can.
-func install(program string, packages ...string) string {
-	if _, err := exec.LookPath(program); err == nil {
-		return ""
+// need installs what is missing; where that cannot be, the test is skipped and says why.
+func need(t *testing.T, program, packages string) {
+	t.Helper()
+	if !*interop {
+		t.Skip("it installs packages: make interop")
 	}
-	line := append([]string{"install", "-y", "--no-install-recommends"}, packages...)
-	if os.Geteuid() != 0 {
-		return "there is no " + program + ", and only root can install it: apt-get " + strings.Join(line, " ")
+	why := (&peer.Site{Install: true}).Need(packages, func() bool {
+		_, err := exec.LookPath(program)
+		return err == nil
+	})
+	if why != "" {
+		t.Skip(program, ": ", why)
 	}
-	cmd := exec.Command("apt-get", line...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1") // its service must not start
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "apt-get " + strings.Join(line, " ") + ": " + err.Error() + "\n" + string(out)
-	}
-	if _, err := exec.LookPath(program); err != nil {
-		return "it is installed and not found: " + err.Error()
-	}
-	return ""
 }
 
 func (c *client) create(fqdn string) (secret string) {
@@ -146,11 +135,21 @@ func (c *client) run(words []string, program string, args ...string) {
 	}
 }
 
-// answers waits until every replica answers just this.
+// answers waits until dig is told just this by every replica.
 func (c *client) answers(name string, qtype uint16, want ...string) {
 	c.t.Helper()
 	for _, server := range c.dev.Addresses.DNS {
-		proctest.Until(c.t, name, func() error { return proctest.Answers(server, name, qtype, want...) })
+		host, port, _ := strings.Cut(server, ":")
+		proctest.Until(c.t, name, func() error {
+			args := []string{"+short", "+tries=1", "+time=2", "@" + host, "-p", port, name, dns.TypeToString[qtype]}
+			out, err := exec.CommandContext(c.t.Context(), "dig", args...).CombinedOutput()
+			got := strings.Fields(string(out))
+			slices.Sort(got)
+			if err == nil && !slices.Equal(got, want) {
+				err = fmt.Errorf("dig %v says %v, want %v", args, got, want)
+			}
+			return err
+		})
 	}
 }
 
@@ -166,7 +165,7 @@ func ddclientHas(address string) []string {
 
 // Our side cannot commit: nothing is taken for done, and tried again it is.
 func TestDdclientTriesAgain(t *testing.T) {
-	c, secret, back := withoutEtcd(t, "ddclient", "ddclient", "libio-socket-ssl-perl")
+	c, secret, back := withoutEtcd(t, "ddclient", "ddclient libio-socket-ssl-perl")
 	block := manual(t, "# /etc/ddclient.conf")[0]
 	soon := append(ddclientHas("192.0.2.41"), "protocol=", "min-error-interval=0\nprotocol=") // by default it waits for five minutes
 	c.ddclient(c.file(block, secret, soon...), "a", "503 Service Unavailable")
@@ -202,7 +201,7 @@ func TestInadynTriesAgain(t *testing.T) {
 }
 
 func TestDdclient(t *testing.T) {
-	c := newClient(t, "ddclient", "ddclient", "libio-socket-ssl-perl")
+	c := newClient(t, "ddclient", "ddclient libio-socket-ssl-perl")
 	secret := c.create(c.host)
 	block := manual(t, "# /etc/ddclient.conf")[0]
 	run, given := c.ddclient, ddclientHas
@@ -235,9 +234,10 @@ func (c *client) inadyn(address, secret, cache string, words ...string) {
 	c.run(words, program, args...)
 }
 
-func (c *client) inadynArgs(address, secret, cache string) (program string, args []string) {
+func (c *client) inadynArgs(address, secret, cache string, change ...string) (program string, args []string) {
 	c.t.Helper()
-	file := c.file(manual(c.t, "# /etc/inadyn.conf")[0], secret, "ssl            = true", "ssl = false",
+	block := strings.NewReplacer(change...).Replace(manual(c.t, "# /etc/inadyn.conf")[0])
+	file := c.file(block, secret, "ssl            = true", "ssl = false",
 		"checkip-server = dns.example.org", `checkip-command = "/bin/echo `+address+`"`, "    checkip-path   = /myip\n", "")
 	cache = filepath.Join(c.dir, cache)
 	if err := os.MkdirAll(cache, 0o700); err != nil {
@@ -257,4 +257,16 @@ func TestInadyn(t *testing.T) {
 	c.answers(c.host, dns.TypeAAAA, "2001:db8::33")
 	c.answers(c.host, dns.TypeA, "192.0.2.33")
 	run("192.0.2.34", "wrong", "d", "badauth")
+	c.answers(c.host, dns.TypeA, "192.0.2.33")
+
+	other := "second.fedcloud.test"
+	c.create(other)
+	token, err := os.ReadFile(c.token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, args := c.inadynArgs("192.0.2.35", strings.TrimSpace(string(token)), "e", "{ www.vo.example.org }", "{ www.vo.example.org, "+other+" }")
+	c.run([]string{"good 192.0.2.35", "Successful alias table update for " + c.host, "Successful alias table update for " + other}, program, args...)
+	c.answers(c.host, dns.TypeA, "192.0.2.35")
+	c.answers(other, dns.TypeA, "192.0.2.35")
 }

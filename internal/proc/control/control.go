@@ -131,6 +131,7 @@ func (s *Server) start(ctx context.Context, c Config, log *slog.Logger) error {
 	if err := setUpWhenThere(ctx, s.store, c, log); err != nil {
 		return err
 	}
+	c.tellNoURL(log)
 	c.tellOpenFiles(log) // after the very first start has made its own
 	operators, err := c.operators()
 	if err != nil {

@@ -114,6 +114,15 @@ func (c Config) checkFront() []error {
 	return problems
 }
 
+// tellNoURL warns where URLs in answers are not right: behind a proxy, and with a certificate,
+// clients use a name, which nothing here knows but public-url. It is no error: who has no
+// client that reads them needs none.
+func (c Config) tellNoURL(log *slog.Logger) {
+	if c.PublicURL == "" && (len(c.TrustedProxies) > 0 || c.TLSCert != "" || c.UnsafePlainHTTP) {
+		log.Warn("public-url is not set: URLs in the answers of /nic/register and /api/ have the address at which requests arrive here; say where clients find the service, such as https://dns.example.org")
+	}
+}
+
 func onLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -12,6 +12,8 @@
 //                  that have any of these say 2, so that who does not know of them neither
 //                  answers half of a host nor writes it back without them. Votes, words,
 //                  marks, checkers and the freeze switch, under keys of their own.
+//      2026-11-26  hosts that follow others; zones without private addresses. Control
+//                  services alone read it; values that have any of it say 2.
 //
 // The field "schema" of a value is the least schema a reader must know to read it.
 
@@ -1334,6 +1336,7 @@ type HostControl struct {
 	RefreshTime     int64                  `protobuf:"varint,12,opt,name=refresh_time,json=refreshTime,proto3" json:"refresh_time,omitempty"`
 	EndpointSecrets []*EndpointSecret      `protobuf:"bytes,21,rep,name=endpoint_secrets,json=endpointSecrets,proto3" json:"endpoint_secrets,omitempty"`
 	Grants          []*Grant               `protobuf:"bytes,22,rep,name=grants,proto3" json:"grants,omitempty"`
+	Related         *Related               `protobuf:"bytes,28,opt,name=related,proto3" json:"related,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1473,6 +1476,136 @@ func (x *HostControl) GetGrants() []*Grant {
 	return nil
 }
 
+func (x *HostControl) GetRelated() *Related {
+	if x != nil {
+		return x.Related
+	}
+	return nil
+}
+
+// Related is how a host and others have their addresses together.
+type Related struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Main          string                 `protobuf:"bytes,1,opt,name=main,proto3" json:"main,omitempty"` // whom it follows
+	Ipv4          *Share                 `protobuf:"bytes,2,opt,name=ipv4,proto3" json:"ipv4,omitempty"` // absent: it does not follow in this family
+	Ipv6          *Share                 `protobuf:"bytes,3,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
+	Followers     []string               `protobuf:"bytes,4,rep,name=followers,proto3" json:"followers,omitempty"` // who follows it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Related) Reset() {
+	*x = Related{}
+	mi := &file_store_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Related) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Related) ProtoMessage() {}
+
+func (x *Related) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Related.ProtoReflect.Descriptor instead.
+func (*Related) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Related) GetMain() string {
+	if x != nil {
+		return x.Main
+	}
+	return ""
+}
+
+func (x *Related) GetIpv4() *Share {
+	if x != nil {
+		return x.Ipv4
+	}
+	return nil
+}
+
+func (x *Related) GetIpv6() *Share {
+	if x != nil {
+		return x.Ipv6
+	}
+	return nil
+}
+
+func (x *Related) GetFollowers() []string {
+	if x != nil {
+		return x.Followers
+	}
+	return nil
+}
+
+// Share is how addresses are made of the main host's: so many bits of those, the rest of
+// interface.
+type Share struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Interface     []byte                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"` // 4 or 16 octets
+	Length        uint32                 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Share) Reset() {
+	*x = Share{}
+	mi := &file_store_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Share) ProtoMessage() {}
+
+func (x *Share) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Share.ProtoReflect.Descriptor instead.
+func (*Share) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Share) GetInterface() []byte {
+	if x != nil {
+		return x.Interface
+	}
+	return nil
+}
+
+func (x *Share) GetLength() uint32 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
 // EndpointSecret is what is kept of the secret of an endpoint.
 type EndpointSecret struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1485,7 +1618,7 @@ type EndpointSecret struct {
 
 func (x *EndpointSecret) Reset() {
 	*x = EndpointSecret{}
-	mi := &file_store_proto_msgTypes[15]
+	mi := &file_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1630,7 @@ func (x *EndpointSecret) String() string {
 func (*EndpointSecret) ProtoMessage() {}
 
 func (x *EndpointSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[15]
+	mi := &file_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1643,7 @@ func (x *EndpointSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointSecret.ProtoReflect.Descriptor instead.
 func (*EndpointSecret) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{15}
+	return file_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EndpointSecret) GetId() string {
@@ -1545,7 +1678,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_store_proto_msgTypes[16]
+	mi := &file_store_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1690,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[16]
+	mi := &file_store_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1703,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{16}
+	return file_store_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Grant) GetWhat() string {
@@ -1598,7 +1731,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_store_proto_msgTypes[17]
+	mi := &file_store_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1610,7 +1743,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[17]
+	mi := &file_store_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1623,7 +1756,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{17}
+	return file_store_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Withdrawal) GetReason() string {
@@ -1651,7 +1784,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_store_proto_msgTypes[18]
+	mi := &file_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1796,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[18]
+	mi := &file_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1809,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{18}
+	return file_store_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Offer) GetTo() string {
@@ -1696,31 +1829,32 @@ func (x *Offer) GetExpireTime() int64 {
 // ZonePolicy is the value of v1/ctl/zone/<zone>/<incarnation>: who may do what in the
 // zone; absent: only operators anything.
 type ZonePolicy struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
-	Admins        []string               `protobuf:"bytes,1,rep,name=admins,proto3" json:"admins,omitempty"`      // people and groups
-	Register      uint32                 `protobuf:"varint,2,opt,name=register,proto3" json:"register,omitempty"` // 0 nobody, 1 groups, 2 everyone
-	Groups        []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
-	Reserved      []string               `protobuf:"bytes,4,rep,name=reserved,proto3" json:"reserved,omitempty"` // when own_reserved
-	OwnReserved   bool                   `protobuf:"varint,5,opt,name=own_reserved,json=ownReserved,proto3" json:"own_reserved,omitempty"`
-	Depth         uint32                 `protobuf:"varint,6,opt,name=depth,proto3" json:"depth,omitempty"` // 0: the default, as for the others
-	MaxHosts      uint32                 `protobuf:"varint,7,opt,name=max_hosts,json=maxHosts,proto3" json:"max_hosts,omitempty"`
-	Quarantine    int32                  `protobuf:"zigzag32,8,opt,name=quarantine,proto3" json:"quarantine,omitempty"`               // seconds; -1: none
-	Lease         uint32                 `protobuf:"varint,9,opt,name=lease,proto3" json:"lease,omitempty"`                           // seconds; 0: none
-	LeaseTime     int64                  `protobuf:"varint,10,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"` // seconds since 1970
-	MaxRecords    uint32                 `protobuf:"varint,11,opt,name=max_records,json=maxRecords,proto3" json:"max_records,omitempty"`
-	MaxOctets     uint32                 `protobuf:"varint,12,opt,name=max_octets,json=maxOctets,proto3" json:"max_octets,omitempty"`
-	MaxNames      uint32                 `protobuf:"varint,13,opt,name=max_names,json=maxNames,proto3" json:"max_names,omitempty"`
-	MaxChanges    uint32                 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"` // a minute
-	Grants        []*Grant               `protobuf:"bytes,25,rep,name=grants,proto3" json:"grants,omitempty"`
-	Formers       []*Former              `protobuf:"bytes,26,rep,name=formers,proto3" json:"formers,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Schema             uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Admins             []string               `protobuf:"bytes,1,rep,name=admins,proto3" json:"admins,omitempty"`      // people and groups
+	Register           uint32                 `protobuf:"varint,2,opt,name=register,proto3" json:"register,omitempty"` // 0 nobody, 1 groups, 2 everyone
+	Groups             []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	Reserved           []string               `protobuf:"bytes,4,rep,name=reserved,proto3" json:"reserved,omitempty"` // when own_reserved
+	OwnReserved        bool                   `protobuf:"varint,5,opt,name=own_reserved,json=ownReserved,proto3" json:"own_reserved,omitempty"`
+	Depth              uint32                 `protobuf:"varint,6,opt,name=depth,proto3" json:"depth,omitempty"` // 0: the default, as for the others
+	MaxHosts           uint32                 `protobuf:"varint,7,opt,name=max_hosts,json=maxHosts,proto3" json:"max_hosts,omitempty"`
+	Quarantine         int32                  `protobuf:"zigzag32,8,opt,name=quarantine,proto3" json:"quarantine,omitempty"`               // seconds; -1: none
+	Lease              uint32                 `protobuf:"varint,9,opt,name=lease,proto3" json:"lease,omitempty"`                           // seconds; 0: none
+	LeaseTime          int64                  `protobuf:"varint,10,opt,name=lease_time,json=leaseTime,proto3" json:"lease_time,omitempty"` // seconds since 1970
+	MaxRecords         uint32                 `protobuf:"varint,11,opt,name=max_records,json=maxRecords,proto3" json:"max_records,omitempty"`
+	MaxOctets          uint32                 `protobuf:"varint,12,opt,name=max_octets,json=maxOctets,proto3" json:"max_octets,omitempty"`
+	MaxNames           uint32                 `protobuf:"varint,13,opt,name=max_names,json=maxNames,proto3" json:"max_names,omitempty"`
+	MaxChanges         uint32                 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"` // a minute
+	Grants             []*Grant               `protobuf:"bytes,25,rep,name=grants,proto3" json:"grants,omitempty"`
+	Formers            []*Former              `protobuf:"bytes,26,rep,name=formers,proto3" json:"formers,omitempty"`
+	NoPrivateAddresses bool                   `protobuf:"varint,29,opt,name=no_private_addresses,json=noPrivateAddresses,proto3" json:"no_private_addresses,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ZonePolicy) Reset() {
 	*x = ZonePolicy{}
-	mi := &file_store_proto_msgTypes[19]
+	mi := &file_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1866,7 @@ func (x *ZonePolicy) String() string {
 func (*ZonePolicy) ProtoMessage() {}
 
 func (x *ZonePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[19]
+	mi := &file_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1879,7 @@ func (x *ZonePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ZonePolicy.ProtoReflect.Descriptor instead.
 func (*ZonePolicy) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{19}
+	return file_store_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ZonePolicy) GetSchema() uint32 {
@@ -1867,6 +2001,13 @@ func (x *ZonePolicy) GetFormers() []*Former {
 	return nil
 }
 
+func (x *ZonePolicy) GetNoPrivateAddresses() bool {
+	if x != nil {
+		return x.NoPrivateAddresses
+	}
+	return false
+}
+
 // Former is an incarnation of a zone whose hosts an import took away: their names are kept.
 type Former struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1878,7 +2019,7 @@ type Former struct {
 
 func (x *Former) Reset() {
 	*x = Former{}
-	mi := &file_store_proto_msgTypes[20]
+	mi := &file_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2031,7 @@ func (x *Former) String() string {
 func (*Former) ProtoMessage() {}
 
 func (x *Former) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[20]
+	mi := &file_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2044,7 @@ func (x *Former) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Former.ProtoReflect.Descriptor instead.
 func (*Former) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{20}
+	return file_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Former) GetIncarnation() uint64 {
@@ -1931,7 +2072,7 @@ type Principal struct {
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_store_proto_msgTypes[21]
+	mi := &file_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2084,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[21]
+	mi := &file_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2097,7 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{21}
+	return file_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Principal) GetSchema() uint32 {
@@ -1986,7 +2127,7 @@ type KeptName struct {
 
 func (x *KeptName) Reset() {
 	*x = KeptName{}
-	mi := &file_store_proto_msgTypes[22]
+	mi := &file_store_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2139,7 @@ func (x *KeptName) String() string {
 func (*KeptName) ProtoMessage() {}
 
 func (x *KeptName) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[22]
+	mi := &file_store_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2152,7 @@ func (x *KeptName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptName.ProtoReflect.Descriptor instead.
 func (*KeptName) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{22}
+	return file_store_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *KeptName) GetSchema() uint32 {
@@ -2058,7 +2199,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_store_proto_msgTypes[23]
+	mi := &file_store_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2211,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[23]
+	mi := &file_store_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2224,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{23}
+	return file_store_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Token) GetSchema() uint32 {
@@ -2197,7 +2338,7 @@ type TokenOwner struct {
 
 func (x *TokenOwner) Reset() {
 	*x = TokenOwner{}
-	mi := &file_store_proto_msgTypes[24]
+	mi := &file_store_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2350,7 @@ func (x *TokenOwner) String() string {
 func (*TokenOwner) ProtoMessage() {}
 
 func (x *TokenOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[24]
+	mi := &file_store_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2363,7 @@ func (x *TokenOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenOwner.ProtoReflect.Descriptor instead.
 func (*TokenOwner) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{24}
+	return file_store_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TokenOwner) GetSchema() uint32 {
@@ -2266,7 +2407,7 @@ type Use struct {
 
 func (x *Use) Reset() {
 	*x = Use{}
-	mi := &file_store_proto_msgTypes[25]
+	mi := &file_store_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2419,7 @@ func (x *Use) String() string {
 func (*Use) ProtoMessage() {}
 
 func (x *Use) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[25]
+	mi := &file_store_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2432,7 @@ func (x *Use) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Use.ProtoReflect.Descriptor instead.
 func (*Use) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{25}
+	return file_store_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Use) GetSchema() uint32 {
@@ -2329,7 +2470,7 @@ type MasterKey struct {
 
 func (x *MasterKey) Reset() {
 	*x = MasterKey{}
-	mi := &file_store_proto_msgTypes[26]
+	mi := &file_store_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2341,7 +2482,7 @@ func (x *MasterKey) String() string {
 func (*MasterKey) ProtoMessage() {}
 
 func (x *MasterKey) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[26]
+	mi := &file_store_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2354,7 +2495,7 @@ func (x *MasterKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MasterKey.ProtoReflect.Descriptor instead.
 func (*MasterKey) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{26}
+	return file_store_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MasterKey) GetSchema() uint32 {
@@ -2398,7 +2539,7 @@ type ControlService struct {
 
 func (x *ControlService) Reset() {
 	*x = ControlService{}
-	mi := &file_store_proto_msgTypes[27]
+	mi := &file_store_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2410,7 +2551,7 @@ func (x *ControlService) String() string {
 func (*ControlService) ProtoMessage() {}
 
 func (x *ControlService) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[27]
+	mi := &file_store_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2423,7 +2564,7 @@ func (x *ControlService) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlService.ProtoReflect.Descriptor instead.
 func (*ControlService) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{27}
+	return file_store_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ControlService) GetSchema() uint32 {
@@ -2463,7 +2604,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_store_proto_msgTypes[28]
+	mi := &file_store_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2616,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[28]
+	mi := &file_store_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2629,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{28}
+	return file_store_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Request) GetSchema() uint32 {
@@ -2551,7 +2692,7 @@ type Sealed struct {
 
 func (x *Sealed) Reset() {
 	*x = Sealed{}
-	mi := &file_store_proto_msgTypes[29]
+	mi := &file_store_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2563,7 +2704,7 @@ func (x *Sealed) String() string {
 func (*Sealed) ProtoMessage() {}
 
 func (x *Sealed) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[29]
+	mi := &file_store_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2576,7 +2717,7 @@ func (x *Sealed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sealed.ProtoReflect.Descriptor instead.
 func (*Sealed) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{29}
+	return file_store_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Sealed) GetKeyId() string {
@@ -2615,7 +2756,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_store_proto_msgTypes[30]
+	mi := &file_store_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +2768,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[30]
+	mi := &file_store_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +2781,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{30}
+	return file_store_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AuditRecord) GetSchema() uint32 {
@@ -2739,7 +2880,7 @@ type AuditRecords struct {
 
 func (x *AuditRecords) Reset() {
 	*x = AuditRecords{}
-	mi := &file_store_proto_msgTypes[31]
+	mi := &file_store_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2751,7 +2892,7 @@ func (x *AuditRecords) String() string {
 func (*AuditRecords) ProtoMessage() {}
 
 func (x *AuditRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[31]
+	mi := &file_store_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2764,7 +2905,7 @@ func (x *AuditRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecords.ProtoReflect.Descriptor instead.
 func (*AuditRecords) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{31}
+	return file_store_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AuditRecords) GetRecords() []*AuditRecord {
@@ -2789,7 +2930,7 @@ type Import struct {
 
 func (x *Import) Reset() {
 	*x = Import{}
-	mi := &file_store_proto_msgTypes[32]
+	mi := &file_store_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +2942,7 @@ func (x *Import) String() string {
 func (*Import) ProtoMessage() {}
 
 func (x *Import) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[32]
+	mi := &file_store_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +2955,7 @@ func (x *Import) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Import.ProtoReflect.Descriptor instead.
 func (*Import) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{32}
+	return file_store_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Import) GetSchema() uint32 {
@@ -2865,7 +3006,7 @@ type ImportProgress struct {
 
 func (x *ImportProgress) Reset() {
 	*x = ImportProgress{}
-	mi := &file_store_proto_msgTypes[33]
+	mi := &file_store_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2877,7 +3018,7 @@ func (x *ImportProgress) String() string {
 func (*ImportProgress) ProtoMessage() {}
 
 func (x *ImportProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[33]
+	mi := &file_store_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2890,7 +3031,7 @@ func (x *ImportProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportProgress.ProtoReflect.Descriptor instead.
 func (*ImportProgress) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{33}
+	return file_store_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ImportProgress) GetSchema() uint32 {
@@ -2942,7 +3083,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_store_proto_msgTypes[34]
+	mi := &file_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2954,7 +3095,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[34]
+	mi := &file_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2967,7 +3108,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{34}
+	return file_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Certificate) GetSchema() uint32 {
@@ -3074,7 +3215,7 @@ type CertificateOrder struct {
 
 func (x *CertificateOrder) Reset() {
 	*x = CertificateOrder{}
-	mi := &file_store_proto_msgTypes[35]
+	mi := &file_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3086,7 +3227,7 @@ func (x *CertificateOrder) String() string {
 func (*CertificateOrder) ProtoMessage() {}
 
 func (x *CertificateOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[35]
+	mi := &file_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3099,7 +3240,7 @@ func (x *CertificateOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateOrder.ProtoReflect.Descriptor instead.
 func (*CertificateOrder) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{35}
+	return file_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CertificateOrder) GetSchema() uint32 {
@@ -3186,7 +3327,7 @@ type Challenge struct {
 
 func (x *Challenge) Reset() {
 	*x = Challenge{}
-	mi := &file_store_proto_msgTypes[36]
+	mi := &file_store_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3339,7 @@ func (x *Challenge) String() string {
 func (*Challenge) ProtoMessage() {}
 
 func (x *Challenge) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[36]
+	mi := &file_store_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3352,7 @@ func (x *Challenge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Challenge.ProtoReflect.Descriptor instead.
 func (*Challenge) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{36}
+	return file_store_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Challenge) GetSchema() uint32 {
@@ -3253,7 +3394,7 @@ type Orders struct {
 
 func (x *Orders) Reset() {
 	*x = Orders{}
-	mi := &file_store_proto_msgTypes[37]
+	mi := &file_store_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3265,7 +3406,7 @@ func (x *Orders) String() string {
 func (*Orders) ProtoMessage() {}
 
 func (x *Orders) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[37]
+	mi := &file_store_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3278,7 +3419,7 @@ func (x *Orders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orders.ProtoReflect.Descriptor instead.
 func (*Orders) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{37}
+	return file_store_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Orders) GetSchema() uint32 {
@@ -3305,7 +3446,7 @@ type OrderCount struct {
 
 func (x *OrderCount) Reset() {
 	*x = OrderCount{}
-	mi := &file_store_proto_msgTypes[38]
+	mi := &file_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3458,7 @@ func (x *OrderCount) String() string {
 func (*OrderCount) ProtoMessage() {}
 
 func (x *OrderCount) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[38]
+	mi := &file_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3471,7 @@ func (x *OrderCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderCount.ProtoReflect.Descriptor instead.
 func (*OrderCount) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{38}
+	return file_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OrderCount) GetTime() int64 {
@@ -3361,7 +3502,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_store_proto_msgTypes[39]
+	mi := &file_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3514,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[39]
+	mi := &file_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3527,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{39}
+	return file_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Account) GetSchema() uint32 {
@@ -3436,7 +3577,7 @@ type HookPosition struct {
 
 func (x *HookPosition) Reset() {
 	*x = HookPosition{}
-	mi := &file_store_proto_msgTypes[40]
+	mi := &file_store_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3448,7 +3589,7 @@ func (x *HookPosition) String() string {
 func (*HookPosition) ProtoMessage() {}
 
 func (x *HookPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[40]
+	mi := &file_store_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3461,7 +3602,7 @@ func (x *HookPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookPosition.ProtoReflect.Descriptor instead.
 func (*HookPosition) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{40}
+	return file_store_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HookPosition) GetSchema() uint32 {
@@ -3623,7 +3764,7 @@ const file_store_proto_rawDesc = "" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"\x8b\x05\n" +
+	"generation\"\xc1\x05\n" +
 	"\vHostControl\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x18\n" +
@@ -3641,7 +3782,16 @@ const file_store_proto_rawDesc = "" +
 	"\x06lapsed\x18\v \x01(\v2\x1d.signpost.store.v1.WithdrawalR\x06lapsed\x12!\n" +
 	"\frefresh_time\x18\f \x01(\x03R\vrefreshTime\x12L\n" +
 	"\x10endpoint_secrets\x18\x15 \x03(\v2!.signpost.store.v1.EndpointSecretR\x0fendpointSecrets\x120\n" +
-	"\x06grants\x18\x16 \x03(\v2\x18.signpost.store.v1.GrantR\x06grantsJ\x04\b\r\x10\x0eJ\x04\b\x0e\x10\x0fJ\x04\b\x10\x10\x15\"Y\n" +
+	"\x06grants\x18\x16 \x03(\v2\x18.signpost.store.v1.GrantR\x06grants\x124\n" +
+	"\arelated\x18\x1c \x01(\v2\x1a.signpost.store.v1.RelatedR\arelatedJ\x04\b\r\x10\x0eJ\x04\b\x0e\x10\x0fJ\x04\b\x10\x10\x15\"\x97\x01\n" +
+	"\aRelated\x12\x12\n" +
+	"\x04main\x18\x01 \x01(\tR\x04main\x12,\n" +
+	"\x04ipv4\x18\x02 \x01(\v2\x18.signpost.store.v1.ShareR\x04ipv4\x12,\n" +
+	"\x04ipv6\x18\x03 \x01(\v2\x18.signpost.store.v1.ShareR\x04ipv6\x12\x1c\n" +
+	"\tfollowers\x18\x04 \x03(\tR\tfollowers\"=\n" +
+	"\x05Share\x12\x1c\n" +
+	"\tinterface\x18\x01 \x01(\fR\tinterface\x12\x16\n" +
+	"\x06length\x18\x02 \x01(\rR\x06length\"Y\n" +
 	"\x0eEndpointSecret\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12\x1f\n" +
@@ -3657,7 +3807,7 @@ const file_store_proto_rawDesc = "" +
 	"\x05Offer\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x1f\n" +
 	"\vexpire_time\x18\x02 \x01(\x03R\n" +
-	"expireTime\"\x9c\x04\n" +
+	"expireTime\"\xce\x04\n" +
 	"\n" +
 	"ZonePolicy\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x16\n" +
@@ -3683,7 +3833,8 @@ const file_store_proto_rawDesc = "" +
 	"\vmax_changes\x18\x18 \x01(\rR\n" +
 	"maxChanges\x120\n" +
 	"\x06grants\x18\x19 \x03(\v2\x18.signpost.store.v1.GrantR\x06grants\x123\n" +
-	"\aformers\x18\x1a \x03(\v2\x19.signpost.store.v1.FormerR\aformers\"K\n" +
+	"\aformers\x18\x1a \x03(\v2\x19.signpost.store.v1.FormerR\aformers\x120\n" +
+	"\x14no_private_addresses\x18\x1d \x01(\bR\x12noPrivateAddresses\"K\n" +
 	"\x06Former\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x04R\vincarnation\x12\x1f\n" +
 	"\vexpire_time\x18\x02 \x01(\x03R\n" +
@@ -3847,7 +3998,7 @@ func file_store_proto_rawDescGZIP() []byte {
 	return file_store_proto_rawDescData
 }
 
-var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_store_proto_goTypes = []any{
 	(*RRset)(nil),            // 0: signpost.store.v1.RRset
 	(*Zone)(nil),             // 1: signpost.store.v1.Zone
@@ -3864,32 +4015,34 @@ var file_store_proto_goTypes = []any{
 	(*CheckerLife)(nil),      // 12: signpost.store.v1.CheckerLife
 	(*Beat)(nil),             // 13: signpost.store.v1.Beat
 	(*HostControl)(nil),      // 14: signpost.store.v1.HostControl
-	(*EndpointSecret)(nil),   // 15: signpost.store.v1.EndpointSecret
-	(*Grant)(nil),            // 16: signpost.store.v1.Grant
-	(*Withdrawal)(nil),       // 17: signpost.store.v1.Withdrawal
-	(*Offer)(nil),            // 18: signpost.store.v1.Offer
-	(*ZonePolicy)(nil),       // 19: signpost.store.v1.ZonePolicy
-	(*Former)(nil),           // 20: signpost.store.v1.Former
-	(*Principal)(nil),        // 21: signpost.store.v1.Principal
-	(*KeptName)(nil),         // 22: signpost.store.v1.KeptName
-	(*Token)(nil),            // 23: signpost.store.v1.Token
-	(*TokenOwner)(nil),       // 24: signpost.store.v1.TokenOwner
-	(*Use)(nil),              // 25: signpost.store.v1.Use
-	(*MasterKey)(nil),        // 26: signpost.store.v1.MasterKey
-	(*ControlService)(nil),   // 27: signpost.store.v1.ControlService
-	(*Request)(nil),          // 28: signpost.store.v1.Request
-	(*Sealed)(nil),           // 29: signpost.store.v1.Sealed
-	(*AuditRecord)(nil),      // 30: signpost.store.v1.AuditRecord
-	(*AuditRecords)(nil),     // 31: signpost.store.v1.AuditRecords
-	(*Import)(nil),           // 32: signpost.store.v1.Import
-	(*ImportProgress)(nil),   // 33: signpost.store.v1.ImportProgress
-	(*Certificate)(nil),      // 34: signpost.store.v1.Certificate
-	(*CertificateOrder)(nil), // 35: signpost.store.v1.CertificateOrder
-	(*Challenge)(nil),        // 36: signpost.store.v1.Challenge
-	(*Orders)(nil),           // 37: signpost.store.v1.Orders
-	(*OrderCount)(nil),       // 38: signpost.store.v1.OrderCount
-	(*Account)(nil),          // 39: signpost.store.v1.Account
-	(*HookPosition)(nil),     // 40: signpost.store.v1.HookPosition
+	(*Related)(nil),          // 15: signpost.store.v1.Related
+	(*Share)(nil),            // 16: signpost.store.v1.Share
+	(*EndpointSecret)(nil),   // 17: signpost.store.v1.EndpointSecret
+	(*Grant)(nil),            // 18: signpost.store.v1.Grant
+	(*Withdrawal)(nil),       // 19: signpost.store.v1.Withdrawal
+	(*Offer)(nil),            // 20: signpost.store.v1.Offer
+	(*ZonePolicy)(nil),       // 21: signpost.store.v1.ZonePolicy
+	(*Former)(nil),           // 22: signpost.store.v1.Former
+	(*Principal)(nil),        // 23: signpost.store.v1.Principal
+	(*KeptName)(nil),         // 24: signpost.store.v1.KeptName
+	(*Token)(nil),            // 25: signpost.store.v1.Token
+	(*TokenOwner)(nil),       // 26: signpost.store.v1.TokenOwner
+	(*Use)(nil),              // 27: signpost.store.v1.Use
+	(*MasterKey)(nil),        // 28: signpost.store.v1.MasterKey
+	(*ControlService)(nil),   // 29: signpost.store.v1.ControlService
+	(*Request)(nil),          // 30: signpost.store.v1.Request
+	(*Sealed)(nil),           // 31: signpost.store.v1.Sealed
+	(*AuditRecord)(nil),      // 32: signpost.store.v1.AuditRecord
+	(*AuditRecords)(nil),     // 33: signpost.store.v1.AuditRecords
+	(*Import)(nil),           // 34: signpost.store.v1.Import
+	(*ImportProgress)(nil),   // 35: signpost.store.v1.ImportProgress
+	(*Certificate)(nil),      // 36: signpost.store.v1.Certificate
+	(*CertificateOrder)(nil), // 37: signpost.store.v1.CertificateOrder
+	(*Challenge)(nil),        // 38: signpost.store.v1.Challenge
+	(*Orders)(nil),           // 39: signpost.store.v1.Orders
+	(*OrderCount)(nil),       // 40: signpost.store.v1.OrderCount
+	(*Account)(nil),          // 41: signpost.store.v1.Account
+	(*HookPosition)(nil),     // 42: signpost.store.v1.HookPosition
 }
 var file_store_proto_depIdxs = []int32{
 	2,  // 0: signpost.store.v1.Zone.soa:type_name -> signpost.store.v1.Soa
@@ -3897,24 +4050,27 @@ var file_store_proto_depIdxs = []int32{
 	0,  // 2: signpost.store.v1.Name.rrsets:type_name -> signpost.store.v1.RRset
 	4,  // 3: signpost.store.v1.Name.host:type_name -> signpost.store.v1.Host
 	5,  // 4: signpost.store.v1.Host.endpoints:type_name -> signpost.store.v1.Endpoint
-	18, // 5: signpost.store.v1.HostControl.offer:type_name -> signpost.store.v1.Offer
-	17, // 6: signpost.store.v1.HostControl.blocked:type_name -> signpost.store.v1.Withdrawal
-	17, // 7: signpost.store.v1.HostControl.disabled:type_name -> signpost.store.v1.Withdrawal
-	17, // 8: signpost.store.v1.HostControl.lapsed:type_name -> signpost.store.v1.Withdrawal
-	15, // 9: signpost.store.v1.HostControl.endpoint_secrets:type_name -> signpost.store.v1.EndpointSecret
-	16, // 10: signpost.store.v1.HostControl.grants:type_name -> signpost.store.v1.Grant
-	16, // 11: signpost.store.v1.ZonePolicy.grants:type_name -> signpost.store.v1.Grant
-	20, // 12: signpost.store.v1.ZonePolicy.formers:type_name -> signpost.store.v1.Former
-	17, // 13: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
-	29, // 14: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
-	30, // 15: signpost.store.v1.AuditRecords.records:type_name -> signpost.store.v1.AuditRecord
-	38, // 16: signpost.store.v1.Orders.counts:type_name -> signpost.store.v1.OrderCount
-	29, // 17: signpost.store.v1.Account.key:type_name -> signpost.store.v1.Sealed
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	20, // 5: signpost.store.v1.HostControl.offer:type_name -> signpost.store.v1.Offer
+	19, // 6: signpost.store.v1.HostControl.blocked:type_name -> signpost.store.v1.Withdrawal
+	19, // 7: signpost.store.v1.HostControl.disabled:type_name -> signpost.store.v1.Withdrawal
+	19, // 8: signpost.store.v1.HostControl.lapsed:type_name -> signpost.store.v1.Withdrawal
+	17, // 9: signpost.store.v1.HostControl.endpoint_secrets:type_name -> signpost.store.v1.EndpointSecret
+	18, // 10: signpost.store.v1.HostControl.grants:type_name -> signpost.store.v1.Grant
+	15, // 11: signpost.store.v1.HostControl.related:type_name -> signpost.store.v1.Related
+	16, // 12: signpost.store.v1.Related.ipv4:type_name -> signpost.store.v1.Share
+	16, // 13: signpost.store.v1.Related.ipv6:type_name -> signpost.store.v1.Share
+	18, // 14: signpost.store.v1.ZonePolicy.grants:type_name -> signpost.store.v1.Grant
+	22, // 15: signpost.store.v1.ZonePolicy.formers:type_name -> signpost.store.v1.Former
+	19, // 16: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
+	31, // 17: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
+	32, // 18: signpost.store.v1.AuditRecords.records:type_name -> signpost.store.v1.AuditRecord
+	40, // 19: signpost.store.v1.Orders.counts:type_name -> signpost.store.v1.OrderCount
+	31, // 20: signpost.store.v1.Account.key:type_name -> signpost.store.v1.Sealed
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_store_proto_init() }
@@ -3928,7 +4084,7 @@ func file_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_proto_rawDesc), len(file_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

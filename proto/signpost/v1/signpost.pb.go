@@ -355,9 +355,11 @@ type ZonePolicy struct {
 	MaxOctets  uint32 `protobuf:"varint,11,opt,name=max_octets,json=maxOctets,proto3" json:"max_octets,omitempty"`
 	MaxNames   uint32 `protobuf:"varint,12,opt,name=max_names,json=maxNames,proto3" json:"max_names,omitempty"`
 	// How many changes a minute one principal may make in the zone.
-	MaxChanges    uint32 `protobuf:"varint,14,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxChanges uint32 `protobuf:"varint,14,opt,name=max_changes,json=maxChanges,proto3" json:"max_changes,omitempty"`
+	// Whether hosts may have private addresses: of RFC 1918, RFC 6598 and RFC 4193.
+	PrivateAddresses bool `protobuf:"varint,29,opt,name=private_addresses,json=privateAddresses,proto3" json:"private_addresses,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ZonePolicy) Reset() {
@@ -479,6 +481,13 @@ func (x *ZonePolicy) GetMaxChanges() uint32 {
 		return x.MaxChanges
 	}
 	return 0
+}
+
+func (x *ZonePolicy) GetPrivateAddresses() bool {
+	if x != nil {
+		return x.PrivateAddresses
+	}
+	return false
 }
 
 // ImportStatus is an import of a zone that is under way.
@@ -1178,9 +1187,11 @@ type UpdateZonePolicyRequest struct {
 	MaxOctets  *uint32 `protobuf:"varint,13,opt,name=max_octets,json=maxOctets,proto3,oneof" json:"max_octets,omitempty"`
 	MaxNames   *uint32 `protobuf:"varint,14,opt,name=max_names,json=maxNames,proto3,oneof" json:"max_names,omitempty"`
 	// 0: the default, 60.
-	MaxChanges    *uint32 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3,oneof" json:"max_changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxChanges *uint32 `protobuf:"varint,24,opt,name=max_changes,json=maxChanges,proto3,oneof" json:"max_changes,omitempty"`
+	// By default hosts may have private addresses. Those that they have stay.
+	PrivateAddresses *bool `protobuf:"varint,29,opt,name=private_addresses,json=privateAddresses,proto3,oneof" json:"private_addresses,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *UpdateZonePolicyRequest) Reset() {
@@ -1316,6 +1327,13 @@ func (x *UpdateZonePolicyRequest) GetMaxChanges() uint32 {
 		return *x.MaxChanges
 	}
 	return 0
+}
+
+func (x *UpdateZonePolicyRequest) GetPrivateAddresses() bool {
+	if x != nil && x.PrivateAddresses != nil {
+		return *x.PrivateAddresses
+	}
+	return false
 }
 
 type UpdateZonePolicyResponse struct {
@@ -2019,8 +2037,12 @@ type Host struct {
 	// The addresses of its endpoints but main, each once, whether they are answered or not.
 	// GetHost and ListHosts alone show them, to those who may see the endpoints.
 	EndpointAddresses []string `protobuf:"bytes,27,rep,name=endpoint_addresses,json=endpointAddresses,proto3" json:"endpoint_addresses,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Whom it follows; absent: nobody.
+	Follows *Following `protobuf:"bytes,28,opt,name=follows,proto3" json:"follows,omitempty"`
+	// Who follows it.
+	Followers     []string `protobuf:"bytes,29,rep,name=followers,proto3" json:"followers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -2193,6 +2215,87 @@ func (x *Host) GetEndpointAddresses() []string {
 	return nil
 }
 
+func (x *Host) GetFollows() *Following {
+	if x != nil {
+		return x.Follows
+	}
+	return nil
+}
+
+func (x *Host) GetFollowers() []string {
+	if x != nil {
+		return x.Followers
+	}
+	return nil
+}
+
+// Following is that a host has addresses from another of its zone: they change with that
+// one's, in one change, and cannot be set.
+type Following struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The host that it follows. It follows nobody itself; at most 20 follow one.
+	Main string `protobuf:"bytes,1,opt,name=main,proto3" json:"main,omitempty"`
+	// How its addresses of each family are made: "same" as the main host's; or
+	// INTERFACE/LENGTH, such as ::1:2:3:4/64: the first LENGTH bits of the main host's, the
+	// rest of INTERFACE; empty: it does not follow in this family. Both empty stands for the
+	// same in both.
+	Ipv4          string `protobuf:"bytes,2,opt,name=ipv4,proto3" json:"ipv4,omitempty"`
+	Ipv6          string `protobuf:"bytes,3,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Following) Reset() {
+	*x = Following{}
+	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Following) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Following) ProtoMessage() {}
+
+func (x *Following) ProtoReflect() protoreflect.Message {
+	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Following.ProtoReflect.Descriptor instead.
+func (*Following) Descriptor() ([]byte, []int) {
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Following) GetMain() string {
+	if x != nil {
+		return x.Main
+	}
+	return ""
+}
+
+func (x *Following) GetIpv4() string {
+	if x != nil {
+		return x.Ipv4
+	}
+	return ""
+}
+
+func (x *Following) GetIpv6() string {
+	if x != nil {
+		return x.Ipv6
+	}
+	return ""
+}
+
 // Withdrawal says why a host, with what belongs to it below, has no answers but that
 // there are no records. What is stored of it stays.
 type Withdrawal struct {
@@ -2206,7 +2309,7 @@ type Withdrawal struct {
 
 func (x *Withdrawal) Reset() {
 	*x = Withdrawal{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2321,7 @@ func (x *Withdrawal) String() string {
 func (*Withdrawal) ProtoMessage() {}
 
 func (x *Withdrawal) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[27]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2334,7 @@ func (x *Withdrawal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
 func (*Withdrawal) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{27}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Withdrawal) GetReason() string {
@@ -2262,7 +2365,7 @@ type CreateHostRequest struct {
 
 func (x *CreateHostRequest) Reset() {
 	*x = CreateHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2377,7 @@ func (x *CreateHostRequest) String() string {
 func (*CreateHostRequest) ProtoMessage() {}
 
 func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[28]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2390,7 @@ func (x *CreateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostRequest.ProtoReflect.Descriptor instead.
 func (*CreateHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{28}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateHostRequest) GetFqdn() string {
@@ -2343,7 +2446,7 @@ type CreateHostResponse struct {
 
 func (x *CreateHostResponse) Reset() {
 	*x = CreateHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +2458,7 @@ func (x *CreateHostResponse) String() string {
 func (*CreateHostResponse) ProtoMessage() {}
 
 func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[29]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +2471,7 @@ func (x *CreateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateHostResponse.ProtoReflect.Descriptor instead.
 func (*CreateHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{29}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateHostResponse) GetHost() *Host {
@@ -2415,7 +2518,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2530,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[30]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2543,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{30}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetHostRequest) GetFqdn() string {
@@ -2467,7 +2570,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2479,7 +2582,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[31]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2595,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{31}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListHostsRequest) GetZone() string {
@@ -2540,7 +2643,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2655,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[32]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2668,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{32}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -2587,16 +2690,22 @@ type UpdateHostRequest struct {
 	Fqdn     string                 `protobuf:"bytes,1,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
 	Wildcard *bool                  `protobuf:"varint,2,opt,name=wildcard,proto3,oneof" json:"wildcard,omitempty"`
 	// 0: from now on the zone's default.
-	Ttl           *uint32 `protobuf:"varint,3,opt,name=ttl,proto3,oneof" json:"ttl,omitempty"`
-	Comment       *string `protobuf:"bytes,4,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
-	Etag          string  `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	Ttl     *uint32 `protobuf:"varint,3,opt,name=ttl,proto3,oneof" json:"ttl,omitempty"`
+	Comment *string `protobuf:"bytes,4,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
+	Etag    string  `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Whom it follows from now on, which who may set the addresses of both says; with an
+	// empty main: nobody, and its addresses stay.
+	Follows *Following `protobuf:"bytes,28,opt,name=follows,proto3" json:"follows,omitempty"`
+	// As of SetAddressesRequest, when it follows in a family in which the main host has no
+	// addresses.
+	ConfirmLast   bool `protobuf:"varint,29,opt,name=confirm_last,json=confirmLast,proto3" json:"confirm_last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateHostRequest) Reset() {
 	*x = UpdateHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2717,7 @@ func (x *UpdateHostRequest) String() string {
 func (*UpdateHostRequest) ProtoMessage() {}
 
 func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[33]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2730,7 @@ func (x *UpdateHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostRequest.ProtoReflect.Descriptor instead.
 func (*UpdateHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{33}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UpdateHostRequest) GetFqdn() string {
@@ -2659,6 +2768,20 @@ func (x *UpdateHostRequest) GetEtag() string {
 	return ""
 }
 
+func (x *UpdateHostRequest) GetFollows() *Following {
+	if x != nil {
+		return x.Follows
+	}
+	return nil
+}
+
+func (x *UpdateHostRequest) GetConfirmLast() bool {
+	if x != nil {
+		return x.ConfirmLast
+	}
+	return false
+}
+
 type UpdateHostResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
@@ -2669,7 +2792,7 @@ type UpdateHostResponse struct {
 
 func (x *UpdateHostResponse) Reset() {
 	*x = UpdateHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2681,7 +2804,7 @@ func (x *UpdateHostResponse) String() string {
 func (*UpdateHostResponse) ProtoMessage() {}
 
 func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[34]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2694,7 +2817,7 @@ func (x *UpdateHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateHostResponse.ProtoReflect.Descriptor instead.
 func (*UpdateHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{34}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateHostResponse) GetHost() *Host {
@@ -2721,7 +2844,7 @@ type DeleteHostRequest struct {
 
 func (x *DeleteHostRequest) Reset() {
 	*x = DeleteHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2733,7 +2856,7 @@ func (x *DeleteHostRequest) String() string {
 func (*DeleteHostRequest) ProtoMessage() {}
 
 func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[35]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2746,7 +2869,7 @@ func (x *DeleteHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{35}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeleteHostRequest) GetFqdn() string {
@@ -2776,7 +2899,7 @@ type DeleteHostResponse struct {
 
 func (x *DeleteHostResponse) Reset() {
 	*x = DeleteHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2911,7 @@ func (x *DeleteHostResponse) String() string {
 func (*DeleteHostResponse) ProtoMessage() {}
 
 func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[36]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2924,7 @@ func (x *DeleteHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{36}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteHostResponse) GetChange() *Change {
@@ -2843,7 +2966,7 @@ type SetAddressesRequest struct {
 
 func (x *SetAddressesRequest) Reset() {
 	*x = SetAddressesRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2855,7 +2978,7 @@ func (x *SetAddressesRequest) String() string {
 func (*SetAddressesRequest) ProtoMessage() {}
 
 func (x *SetAddressesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[37]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2868,7 +2991,7 @@ func (x *SetAddressesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAddressesRequest.ProtoReflect.Descriptor instead.
 func (*SetAddressesRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{37}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetAddressesRequest) GetFqdn() string {
@@ -2923,7 +3046,7 @@ type SetAddressesResponse struct {
 
 func (x *SetAddressesResponse) Reset() {
 	*x = SetAddressesResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2935,7 +3058,7 @@ func (x *SetAddressesResponse) String() string {
 func (*SetAddressesResponse) ProtoMessage() {}
 
 func (x *SetAddressesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[38]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2948,7 +3071,7 @@ func (x *SetAddressesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetAddressesResponse.ProtoReflect.Descriptor instead.
 func (*SetAddressesResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{38}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetAddressesResponse) GetHost() *Host {
@@ -2974,7 +3097,7 @@ type RotateSecretRequest struct {
 
 func (x *RotateSecretRequest) Reset() {
 	*x = RotateSecretRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2986,7 +3109,7 @@ func (x *RotateSecretRequest) String() string {
 func (*RotateSecretRequest) ProtoMessage() {}
 
 func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[39]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2999,7 +3122,7 @@ func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSecretRequest.ProtoReflect.Descriptor instead.
 func (*RotateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{39}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RotateSecretRequest) GetFqdn() string {
@@ -3020,7 +3143,7 @@ type RotateSecretResponse struct {
 
 func (x *RotateSecretResponse) Reset() {
 	*x = RotateSecretResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3155,7 @@ func (x *RotateSecretResponse) String() string {
 func (*RotateSecretResponse) ProtoMessage() {}
 
 func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[40]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3168,7 @@ func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSecretResponse.ProtoReflect.Descriptor instead.
 func (*RotateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{40}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RotateSecretResponse) GetSecret() string {
@@ -3076,7 +3199,7 @@ type ShareHostRequest struct {
 
 func (x *ShareHostRequest) Reset() {
 	*x = ShareHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3088,7 +3211,7 @@ func (x *ShareHostRequest) String() string {
 func (*ShareHostRequest) ProtoMessage() {}
 
 func (x *ShareHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[41]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3101,7 +3224,7 @@ func (x *ShareHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareHostRequest.ProtoReflect.Descriptor instead.
 func (*ShareHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{41}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ShareHostRequest) GetFqdn() string {
@@ -3142,7 +3265,7 @@ type ShareHostResponse struct {
 
 func (x *ShareHostResponse) Reset() {
 	*x = ShareHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3154,7 +3277,7 @@ func (x *ShareHostResponse) String() string {
 func (*ShareHostResponse) ProtoMessage() {}
 
 func (x *ShareHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[42]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3167,7 +3290,7 @@ func (x *ShareHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShareHostResponse.ProtoReflect.Descriptor instead.
 func (*ShareHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{42}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ShareHostResponse) GetHost() *Host {
@@ -3197,7 +3320,7 @@ type TransferHostRequest struct {
 
 func (x *TransferHostRequest) Reset() {
 	*x = TransferHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3332,7 @@ func (x *TransferHostRequest) String() string {
 func (*TransferHostRequest) ProtoMessage() {}
 
 func (x *TransferHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[43]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3345,7 @@ func (x *TransferHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHostRequest.ProtoReflect.Descriptor instead.
 func (*TransferHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{43}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransferHostRequest) GetFqdn() string {
@@ -3256,7 +3379,7 @@ type TransferHostResponse struct {
 
 func (x *TransferHostResponse) Reset() {
 	*x = TransferHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3268,7 +3391,7 @@ func (x *TransferHostResponse) String() string {
 func (*TransferHostResponse) ProtoMessage() {}
 
 func (x *TransferHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[44]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3281,7 +3404,7 @@ func (x *TransferHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHostResponse.ProtoReflect.Descriptor instead.
 func (*TransferHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{44}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransferHostResponse) GetHost() *Host {
@@ -3307,7 +3430,7 @@ type AcceptHostRequest struct {
 
 func (x *AcceptHostRequest) Reset() {
 	*x = AcceptHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3319,7 +3442,7 @@ func (x *AcceptHostRequest) String() string {
 func (*AcceptHostRequest) ProtoMessage() {}
 
 func (x *AcceptHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[45]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3332,7 +3455,7 @@ func (x *AcceptHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptHostRequest.ProtoReflect.Descriptor instead.
 func (*AcceptHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{45}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AcceptHostRequest) GetFqdn() string {
@@ -3355,7 +3478,7 @@ type AcceptHostResponse struct {
 
 func (x *AcceptHostResponse) Reset() {
 	*x = AcceptHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3490,7 @@ func (x *AcceptHostResponse) String() string {
 func (*AcceptHostResponse) ProtoMessage() {}
 
 func (x *AcceptHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[46]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3503,7 @@ func (x *AcceptHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptHostResponse.ProtoReflect.Descriptor instead.
 func (*AcceptHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{46}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AcceptHostResponse) GetHost() *Host {
@@ -3413,7 +3536,7 @@ type LeaveHostRequest struct {
 
 func (x *LeaveHostRequest) Reset() {
 	*x = LeaveHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3425,7 +3548,7 @@ func (x *LeaveHostRequest) String() string {
 func (*LeaveHostRequest) ProtoMessage() {}
 
 func (x *LeaveHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[47]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3438,7 +3561,7 @@ func (x *LeaveHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveHostRequest.ProtoReflect.Descriptor instead.
 func (*LeaveHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{47}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LeaveHostRequest) GetFqdn() string {
@@ -3457,7 +3580,7 @@ type LeaveHostResponse struct {
 
 func (x *LeaveHostResponse) Reset() {
 	*x = LeaveHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3469,7 +3592,7 @@ func (x *LeaveHostResponse) String() string {
 func (*LeaveHostResponse) ProtoMessage() {}
 
 func (x *LeaveHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[48]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3482,7 +3605,7 @@ func (x *LeaveHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveHostResponse.ProtoReflect.Descriptor instead.
 func (*LeaveHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{48}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LeaveHostResponse) GetChange() *Change {
@@ -3504,7 +3627,7 @@ type BlockHostRequest struct {
 
 func (x *BlockHostRequest) Reset() {
 	*x = BlockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3516,7 +3639,7 @@ func (x *BlockHostRequest) String() string {
 func (*BlockHostRequest) ProtoMessage() {}
 
 func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[49]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3529,7 +3652,7 @@ func (x *BlockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostRequest.ProtoReflect.Descriptor instead.
 func (*BlockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{49}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BlockHostRequest) GetFqdn() string {
@@ -3563,7 +3686,7 @@ type BlockHostResponse struct {
 
 func (x *BlockHostResponse) Reset() {
 	*x = BlockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3575,7 +3698,7 @@ func (x *BlockHostResponse) String() string {
 func (*BlockHostResponse) ProtoMessage() {}
 
 func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[50]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3588,7 +3711,7 @@ func (x *BlockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockHostResponse.ProtoReflect.Descriptor instead.
 func (*BlockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{50}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BlockHostResponse) GetHost() *Host {
@@ -3615,7 +3738,7 @@ type UnblockHostRequest struct {
 
 func (x *UnblockHostRequest) Reset() {
 	*x = UnblockHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +3750,7 @@ func (x *UnblockHostRequest) String() string {
 func (*UnblockHostRequest) ProtoMessage() {}
 
 func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[51]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,7 +3763,7 @@ func (x *UnblockHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostRequest.ProtoReflect.Descriptor instead.
 func (*UnblockHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{51}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UnblockHostRequest) GetFqdn() string {
@@ -3667,7 +3790,7 @@ type UnblockHostResponse struct {
 
 func (x *UnblockHostResponse) Reset() {
 	*x = UnblockHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3679,7 +3802,7 @@ func (x *UnblockHostResponse) String() string {
 func (*UnblockHostResponse) ProtoMessage() {}
 
 func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[52]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3692,7 +3815,7 @@ func (x *UnblockHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockHostResponse.ProtoReflect.Descriptor instead.
 func (*UnblockHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{52}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *UnblockHostResponse) GetHost() *Host {
@@ -3720,7 +3843,7 @@ type DisableHostRequest struct {
 
 func (x *DisableHostRequest) Reset() {
 	*x = DisableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +3855,7 @@ func (x *DisableHostRequest) String() string {
 func (*DisableHostRequest) ProtoMessage() {}
 
 func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[53]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +3868,7 @@ func (x *DisableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostRequest.ProtoReflect.Descriptor instead.
 func (*DisableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{53}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DisableHostRequest) GetFqdn() string {
@@ -3779,7 +3902,7 @@ type DisableHostResponse struct {
 
 func (x *DisableHostResponse) Reset() {
 	*x = DisableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3791,7 +3914,7 @@ func (x *DisableHostResponse) String() string {
 func (*DisableHostResponse) ProtoMessage() {}
 
 func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[54]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3804,7 +3927,7 @@ func (x *DisableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableHostResponse.ProtoReflect.Descriptor instead.
 func (*DisableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{54}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DisableHostResponse) GetHost() *Host {
@@ -3831,7 +3954,7 @@ type EnableHostRequest struct {
 
 func (x *EnableHostRequest) Reset() {
 	*x = EnableHostRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3843,7 +3966,7 @@ func (x *EnableHostRequest) String() string {
 func (*EnableHostRequest) ProtoMessage() {}
 
 func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[55]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3856,7 +3979,7 @@ func (x *EnableHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostRequest.ProtoReflect.Descriptor instead.
 func (*EnableHostRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{55}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *EnableHostRequest) GetFqdn() string {
@@ -3883,7 +4006,7 @@ type EnableHostResponse struct {
 
 func (x *EnableHostResponse) Reset() {
 	*x = EnableHostResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3895,7 +4018,7 @@ func (x *EnableHostResponse) String() string {
 func (*EnableHostResponse) ProtoMessage() {}
 
 func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[56]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3908,7 +4031,7 @@ func (x *EnableHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableHostResponse.ProtoReflect.Descriptor instead.
 func (*EnableHostResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{56}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *EnableHostResponse) GetHost() *Host {
@@ -3940,7 +4063,7 @@ type RecordSet struct {
 
 func (x *RecordSet) Reset() {
 	*x = RecordSet{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3952,7 +4075,7 @@ func (x *RecordSet) String() string {
 func (*RecordSet) ProtoMessage() {}
 
 func (x *RecordSet) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[57]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3965,7 +4088,7 @@ func (x *RecordSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordSet.ProtoReflect.Descriptor instead.
 func (*RecordSet) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{57}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RecordSet) GetFqdn() string {
@@ -4012,7 +4135,7 @@ type ListRecordSetsRequest struct {
 
 func (x *ListRecordSetsRequest) Reset() {
 	*x = ListRecordSetsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4024,7 +4147,7 @@ func (x *ListRecordSetsRequest) String() string {
 func (*ListRecordSetsRequest) ProtoMessage() {}
 
 func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[58]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4037,7 +4160,7 @@ func (x *ListRecordSetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{58}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListRecordSetsRequest) GetFqdn() string {
@@ -4057,7 +4180,7 @@ type ListRecordSetsResponse struct {
 
 func (x *ListRecordSetsResponse) Reset() {
 	*x = ListRecordSetsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4069,7 +4192,7 @@ func (x *ListRecordSetsResponse) String() string {
 func (*ListRecordSetsResponse) ProtoMessage() {}
 
 func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[59]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4082,7 +4205,7 @@ func (x *ListRecordSetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordSetsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordSetsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{59}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListRecordSetsResponse) GetRecordSets() []*RecordSet {
@@ -4102,7 +4225,7 @@ type GetRecordSetRequest struct {
 
 func (x *GetRecordSetRequest) Reset() {
 	*x = GetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4114,7 +4237,7 @@ func (x *GetRecordSetRequest) String() string {
 func (*GetRecordSetRequest) ProtoMessage() {}
 
 func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[60]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4127,7 +4250,7 @@ func (x *GetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{60}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetRecordSetRequest) GetFqdn() string {
@@ -4161,7 +4284,7 @@ type SetRecordSetRequest struct {
 
 func (x *SetRecordSetRequest) Reset() {
 	*x = SetRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4173,7 +4296,7 @@ func (x *SetRecordSetRequest) String() string {
 func (*SetRecordSetRequest) ProtoMessage() {}
 
 func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[61]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4186,7 +4309,7 @@ func (x *SetRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*SetRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{61}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *SetRecordSetRequest) GetFqdn() string {
@@ -4234,7 +4357,7 @@ type SetRecordSetResponse struct {
 
 func (x *SetRecordSetResponse) Reset() {
 	*x = SetRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4246,7 +4369,7 @@ func (x *SetRecordSetResponse) String() string {
 func (*SetRecordSetResponse) ProtoMessage() {}
 
 func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[62]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4259,7 +4382,7 @@ func (x *SetRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*SetRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{62}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SetRecordSetResponse) GetRecordSet() *RecordSet {
@@ -4287,7 +4410,7 @@ type DeleteRecordSetRequest struct {
 
 func (x *DeleteRecordSetRequest) Reset() {
 	*x = DeleteRecordSetRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4299,7 +4422,7 @@ func (x *DeleteRecordSetRequest) String() string {
 func (*DeleteRecordSetRequest) ProtoMessage() {}
 
 func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[63]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4312,7 +4435,7 @@ func (x *DeleteRecordSetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{63}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DeleteRecordSetRequest) GetFqdn() string {
@@ -4345,7 +4468,7 @@ type DeleteRecordSetResponse struct {
 
 func (x *DeleteRecordSetResponse) Reset() {
 	*x = DeleteRecordSetResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4357,7 +4480,7 @@ func (x *DeleteRecordSetResponse) String() string {
 func (*DeleteRecordSetResponse) ProtoMessage() {}
 
 func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[64]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4370,7 +4493,7 @@ func (x *DeleteRecordSetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordSetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRecordSetResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{64}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DeleteRecordSetResponse) GetChange() *Change {
@@ -4415,7 +4538,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4427,7 +4550,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[65]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4440,7 +4563,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{65}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Token) GetId() string {
@@ -4559,7 +4682,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4571,7 +4694,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[66]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4584,7 +4707,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{66}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateTokenRequest) GetZone() string {
@@ -4648,7 +4771,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4660,7 +4783,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[67]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4673,7 +4796,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{67}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -4707,7 +4830,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4719,7 +4842,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[68]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4732,7 +4855,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{68}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListTokensRequest) GetOwner() string {
@@ -4753,7 +4876,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4765,7 +4888,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[69]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4778,7 +4901,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{69}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -4798,7 +4921,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4810,7 +4933,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[70]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4823,7 +4946,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{70}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -4851,7 +4974,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4863,7 +4986,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[71]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4876,7 +4999,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{71}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RevokeTokenResponse) GetChange() *Change {
@@ -4913,7 +5036,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4925,7 +5048,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[72]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4938,7 +5061,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{72}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *AuditRecord) GetId() string {
@@ -5044,7 +5167,7 @@ type ListAuditRecordsRequest struct {
 
 func (x *ListAuditRecordsRequest) Reset() {
 	*x = ListAuditRecordsRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5056,7 +5179,7 @@ func (x *ListAuditRecordsRequest) String() string {
 func (*ListAuditRecordsRequest) ProtoMessage() {}
 
 func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[73]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5069,7 +5192,7 @@ func (x *ListAuditRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{73}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListAuditRecordsRequest) GetZone() string {
@@ -5133,7 +5256,7 @@ type ListAuditRecordsResponse struct {
 
 func (x *ListAuditRecordsResponse) Reset() {
 	*x = ListAuditRecordsResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5145,7 +5268,7 @@ func (x *ListAuditRecordsResponse) String() string {
 func (*ListAuditRecordsResponse) ProtoMessage() {}
 
 func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[74]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5158,7 +5281,7 @@ func (x *ListAuditRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{74}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ListAuditRecordsResponse) GetRecords() []*AuditRecord {
@@ -5185,7 +5308,7 @@ type GetPrincipalRequest struct {
 
 func (x *GetPrincipalRequest) Reset() {
 	*x = GetPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5197,7 +5320,7 @@ func (x *GetPrincipalRequest) String() string {
 func (*GetPrincipalRequest) ProtoMessage() {}
 
 func (x *GetPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[75]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5210,7 +5333,7 @@ func (x *GetPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*GetPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{75}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GetPrincipalRequest) GetName() string {
@@ -5249,7 +5372,7 @@ type Principal struct {
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5261,7 +5384,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[76]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5274,7 +5397,7 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{76}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Principal) GetName() string {
@@ -5352,7 +5475,7 @@ type DisablePrincipalRequest struct {
 
 func (x *DisablePrincipalRequest) Reset() {
 	*x = DisablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5364,7 +5487,7 @@ func (x *DisablePrincipalRequest) String() string {
 func (*DisablePrincipalRequest) ProtoMessage() {}
 
 func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[77]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5377,7 +5500,7 @@ func (x *DisablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{77}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *DisablePrincipalRequest) GetName() string {
@@ -5403,7 +5526,7 @@ type DisablePrincipalResponse struct {
 
 func (x *DisablePrincipalResponse) Reset() {
 	*x = DisablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5415,7 +5538,7 @@ func (x *DisablePrincipalResponse) String() string {
 func (*DisablePrincipalResponse) ProtoMessage() {}
 
 func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[78]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5428,7 +5551,7 @@ func (x *DisablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*DisablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{78}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *DisablePrincipalResponse) GetChange() *Change {
@@ -5447,7 +5570,7 @@ type EnablePrincipalRequest struct {
 
 func (x *EnablePrincipalRequest) Reset() {
 	*x = EnablePrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5459,7 +5582,7 @@ func (x *EnablePrincipalRequest) String() string {
 func (*EnablePrincipalRequest) ProtoMessage() {}
 
 func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[79]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5472,7 +5595,7 @@ func (x *EnablePrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalRequest.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{79}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *EnablePrincipalRequest) GetName() string {
@@ -5491,7 +5614,7 @@ type EnablePrincipalResponse struct {
 
 func (x *EnablePrincipalResponse) Reset() {
 	*x = EnablePrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5503,7 +5626,7 @@ func (x *EnablePrincipalResponse) String() string {
 func (*EnablePrincipalResponse) ProtoMessage() {}
 
 func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[80]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5516,7 +5639,7 @@ func (x *EnablePrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnablePrincipalResponse.ProtoReflect.Descriptor instead.
 func (*EnablePrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{80}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *EnablePrincipalResponse) GetChange() *Change {
@@ -5537,7 +5660,7 @@ type TransferPrincipalRequest struct {
 
 func (x *TransferPrincipalRequest) Reset() {
 	*x = TransferPrincipalRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5549,7 +5672,7 @@ func (x *TransferPrincipalRequest) String() string {
 func (*TransferPrincipalRequest) ProtoMessage() {}
 
 func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[81]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5562,7 +5685,7 @@ func (x *TransferPrincipalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalRequest.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{81}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *TransferPrincipalRequest) GetName() string {
@@ -5592,7 +5715,7 @@ type TransferPrincipalResponse struct {
 
 func (x *TransferPrincipalResponse) Reset() {
 	*x = TransferPrincipalResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5604,7 +5727,7 @@ func (x *TransferPrincipalResponse) String() string {
 func (*TransferPrincipalResponse) ProtoMessage() {}
 
 func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[82]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5617,7 +5740,7 @@ func (x *TransferPrincipalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferPrincipalResponse.ProtoReflect.Descriptor instead.
 func (*TransferPrincipalResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{82}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *TransferPrincipalResponse) GetFqdns() []string {
@@ -5651,7 +5774,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5663,7 +5786,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[83]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5676,7 +5799,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{83}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *GetStatusRequest) GetFqdn() string {
@@ -5706,7 +5829,7 @@ type ServerStatus struct {
 
 func (x *ServerStatus) Reset() {
 	*x = ServerStatus{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5718,7 +5841,7 @@ func (x *ServerStatus) String() string {
 func (*ServerStatus) ProtoMessage() {}
 
 func (x *ServerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[84]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5731,7 +5854,7 @@ func (x *ServerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerStatus.ProtoReflect.Descriptor instead.
 func (*ServerStatus) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{84}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ServerStatus) GetVersion() string {
@@ -5805,7 +5928,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5817,7 +5940,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[85]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5830,7 +5953,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{85}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
 }
 
 type WhoAmIResponse struct {
@@ -5857,7 +5980,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5869,7 +5992,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[86]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5882,7 +6005,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{86}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *WhoAmIResponse) GetPrincipal() string {
@@ -5949,7 +6072,7 @@ type ListIssuersRequest struct {
 
 func (x *ListIssuersRequest) Reset() {
 	*x = ListIssuersRequest{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5961,7 +6084,7 @@ func (x *ListIssuersRequest) String() string {
 func (*ListIssuersRequest) ProtoMessage() {}
 
 func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[87]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5974,7 +6097,7 @@ func (x *ListIssuersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersRequest.ProtoReflect.Descriptor instead.
 func (*ListIssuersRequest) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{87}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{88}
 }
 
 type ListIssuersResponse struct {
@@ -5987,7 +6110,7 @@ type ListIssuersResponse struct {
 
 func (x *ListIssuersResponse) Reset() {
 	*x = ListIssuersResponse{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5999,7 +6122,7 @@ func (x *ListIssuersResponse) String() string {
 func (*ListIssuersResponse) ProtoMessage() {}
 
 func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[88]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6012,7 +6135,7 @@ func (x *ListIssuersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIssuersResponse.ProtoReflect.Descriptor instead.
 func (*ListIssuersResponse) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{88}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListIssuersResponse) GetIssuers() []*Issuer {
@@ -6039,7 +6162,7 @@ type Issuer struct {
 
 func (x *Issuer) Reset() {
 	*x = Issuer{}
-	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6051,7 +6174,7 @@ func (x *Issuer) String() string {
 func (*Issuer) ProtoMessage() {}
 
 func (x *Issuer) ProtoReflect() protoreflect.Message {
-	mi := &file_signpost_v1_signpost_proto_msgTypes[89]
+	mi := &file_signpost_v1_signpost_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6064,7 +6187,7 @@ func (x *Issuer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Issuer.ProtoReflect.Descriptor instead.
 func (*Issuer) Descriptor() ([]byte, []int) {
-	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{89}
+	return file_signpost_v1_signpost_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Issuer) GetName() string {
@@ -6127,7 +6250,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	" \x01(\tR\x04etag\x121\n" +
 	"\x06import\x18\v \x01(\v2\x19.signpost.v1.ImportStatusR\x06import\x12/\n" +
 	"\x06policy\x18\f \x01(\v2\x17.signpost.v1.ZonePolicyR\x06policy\x12\x16\n" +
-	"\x06public\x18\r \x01(\bR\x06public\"\xef\x02\n" +
+	"\x06public\x18\r \x01(\bR\x06public\"\x9c\x03\n" +
 	"\n" +
 	"ZonePolicy\x12\x16\n" +
 	"\x06admins\x18\x01 \x03(\tR\x06admins\x12\x1a\n" +
@@ -6148,7 +6271,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"max_octets\x18\v \x01(\rR\tmaxOctets\x12\x1b\n" +
 	"\tmax_names\x18\f \x01(\rR\bmaxNames\x12\x1f\n" +
 	"\vmax_changes\x18\x0e \x01(\rR\n" +
-	"maxChanges\"\xb8\x01\n" +
+	"maxChanges\x12+\n" +
+	"\x11private_addresses\x18\x1d \x01(\bR\x10privateAddresses\"\xb8\x01\n" +
 	"\fImportStatus\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x129\n" +
 	"\n" +
@@ -6204,7 +6328,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x04zone\x18\x01 \x01(\v2\x11.signpost.v1.ZoneR\x04zone\x12+\n" +
 	"\x06change\x18\x02 \x01(\v2\x13.signpost.v1.ChangeR\x06change\")\n" +
 	"\x05Words\x12 \n" +
-	"\x06values\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06values\"\xb5\x05\n" +
+	"\x06values\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\x06values\"\xfd\x05\n" +
 	"\x17UpdateZonePolicyRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\x12*\n" +
 	"\x06admins\x18\x02 \x01(\v2\x12.signpost.v1.WordsR\x06admins\x12\x1f\n" +
@@ -6226,7 +6350,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"max_octets\x18\r \x01(\rH\x06R\tmaxOctets\x88\x01\x01\x12 \n" +
 	"\tmax_names\x18\x0e \x01(\rH\aR\bmaxNames\x88\x01\x01\x12$\n" +
 	"\vmax_changes\x18\x18 \x01(\rH\bR\n" +
-	"maxChanges\x88\x01\x01B\v\n" +
+	"maxChanges\x88\x01\x01\x120\n" +
+	"\x11private_addresses\x18\x1d \x01(\bH\tR\x10privateAddresses\x88\x01\x01B\v\n" +
 	"\t_registerB\b\n" +
 	"\x06_depthB\f\n" +
 	"\n" +
@@ -6237,7 +6362,8 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\v_max_octetsB\f\n" +
 	"\n" +
 	"_max_namesB\x0e\n" +
-	"\f_max_changes\"x\n" +
+	"\f_max_changesB\x14\n" +
+	"\x12_private_addresses\"x\n" +
 	"\x18UpdateZonePolicyResponse\x12/\n" +
 	"\x06policy\x18\x01 \x01(\v2\x17.signpost.v1.ZonePolicyR\x06policy\x12+\n" +
 	"\x06change\x18\x02 \x01(\v2\x13.signpost.v1.ChangeR\x06change\"Z\n" +
@@ -6288,7 +6414,7 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x11ExportZoneRequest\x12\x1b\n" +
 	"\x04name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04name\"(\n" +
 	"\x12ExportZoneResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xdc\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xac\a\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04fqdn\x18\x01 \x01(\tR\x04fqdn\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x14\n" +
@@ -6312,7 +6438,13 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x06lapsed\x18\x11 \x01(\v2\x17.signpost.v1.WithdrawalR\x06lapsed\x12F\n" +
 	"\x11lease_expire_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x0fleaseExpireTime\x12B\n" +
 	"\x0fsecret_use_time\x18\x18 \x01(\v2\x1a.google.protobuf.TimestampR\rsecretUseTime\x12-\n" +
-	"\x12endpoint_addresses\x18\x1b \x03(\tR\x11endpointAddresses\"T\n" +
+	"\x12endpoint_addresses\x18\x1b \x03(\tR\x11endpointAddresses\x120\n" +
+	"\afollows\x18\x1c \x01(\v2\x16.signpost.v1.FollowingR\afollows\x12\x1c\n" +
+	"\tfollowers\x18\x1d \x03(\tR\tfollowers\"G\n" +
+	"\tFollowing\x12\x12\n" +
+	"\x04main\x18\x01 \x01(\tR\x04main\x12\x12\n" +
+	"\x04ipv4\x18\x02 \x01(\tR\x04ipv4\x12\x12\n" +
+	"\x04ipv6\x18\x03 \x01(\tR\x04ipv6\"T\n" +
 	"\n" +
 	"Withdrawal\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12.\n" +
@@ -6341,13 +6473,15 @@ const file_signpost_v1_signpost_proto_rawDesc = "" +
 	"\x04mine\x18\x05 \x01(\bR\x04mine\"d\n" +
 	"\x11ListHostsResponse\x12'\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x11.signpost.v1.HostR\x05hosts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9b\x02\n" +
 	"\x11UpdateHostRequest\x12\x1b\n" +
 	"\x04fqdn\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04fqdn\x12\x1f\n" +
 	"\bwildcard\x18\x02 \x01(\bH\x00R\bwildcard\x88\x01\x01\x12\x15\n" +
 	"\x03ttl\x18\x03 \x01(\rH\x01R\x03ttl\x88\x01\x01\x12'\n" +
 	"\acomment\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03H\x02R\acomment\x88\x01\x01\x12\x12\n" +
-	"\x04etag\x18\x05 \x01(\tR\x04etagB\v\n" +
+	"\x04etag\x18\x05 \x01(\tR\x04etag\x120\n" +
+	"\afollows\x18\x1c \x01(\v2\x16.signpost.v1.FollowingR\afollows\x12!\n" +
+	"\fconfirm_last\x18\x1d \x01(\bR\vconfirmLastB\v\n" +
 	"\t_wildcardB\x06\n" +
 	"\x04_ttlB\n" +
 	"\n" +
@@ -6670,7 +6804,7 @@ func file_signpost_v1_signpost_proto_rawDescGZIP() []byte {
 	return file_signpost_v1_signpost_proto_rawDescData
 }
 
-var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
+var file_signpost_v1_signpost_proto_msgTypes = make([]protoimpl.MessageInfo, 91)
 var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*Change)(nil),                    // 0: signpost.v1.Change
 	(*Visibility)(nil),                // 1: signpost.v1.Visibility
@@ -6699,78 +6833,79 @@ var file_signpost_v1_signpost_proto_goTypes = []any{
 	(*ExportZoneRequest)(nil),         // 24: signpost.v1.ExportZoneRequest
 	(*ExportZoneResponse)(nil),        // 25: signpost.v1.ExportZoneResponse
 	(*Host)(nil),                      // 26: signpost.v1.Host
-	(*Withdrawal)(nil),                // 27: signpost.v1.Withdrawal
-	(*CreateHostRequest)(nil),         // 28: signpost.v1.CreateHostRequest
-	(*CreateHostResponse)(nil),        // 29: signpost.v1.CreateHostResponse
-	(*GetHostRequest)(nil),            // 30: signpost.v1.GetHostRequest
-	(*ListHostsRequest)(nil),          // 31: signpost.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),         // 32: signpost.v1.ListHostsResponse
-	(*UpdateHostRequest)(nil),         // 33: signpost.v1.UpdateHostRequest
-	(*UpdateHostResponse)(nil),        // 34: signpost.v1.UpdateHostResponse
-	(*DeleteHostRequest)(nil),         // 35: signpost.v1.DeleteHostRequest
-	(*DeleteHostResponse)(nil),        // 36: signpost.v1.DeleteHostResponse
-	(*SetAddressesRequest)(nil),       // 37: signpost.v1.SetAddressesRequest
-	(*SetAddressesResponse)(nil),      // 38: signpost.v1.SetAddressesResponse
-	(*RotateSecretRequest)(nil),       // 39: signpost.v1.RotateSecretRequest
-	(*RotateSecretResponse)(nil),      // 40: signpost.v1.RotateSecretResponse
-	(*ShareHostRequest)(nil),          // 41: signpost.v1.ShareHostRequest
-	(*ShareHostResponse)(nil),         // 42: signpost.v1.ShareHostResponse
-	(*TransferHostRequest)(nil),       // 43: signpost.v1.TransferHostRequest
-	(*TransferHostResponse)(nil),      // 44: signpost.v1.TransferHostResponse
-	(*AcceptHostRequest)(nil),         // 45: signpost.v1.AcceptHostRequest
-	(*AcceptHostResponse)(nil),        // 46: signpost.v1.AcceptHostResponse
-	(*LeaveHostRequest)(nil),          // 47: signpost.v1.LeaveHostRequest
-	(*LeaveHostResponse)(nil),         // 48: signpost.v1.LeaveHostResponse
-	(*BlockHostRequest)(nil),          // 49: signpost.v1.BlockHostRequest
-	(*BlockHostResponse)(nil),         // 50: signpost.v1.BlockHostResponse
-	(*UnblockHostRequest)(nil),        // 51: signpost.v1.UnblockHostRequest
-	(*UnblockHostResponse)(nil),       // 52: signpost.v1.UnblockHostResponse
-	(*DisableHostRequest)(nil),        // 53: signpost.v1.DisableHostRequest
-	(*DisableHostResponse)(nil),       // 54: signpost.v1.DisableHostResponse
-	(*EnableHostRequest)(nil),         // 55: signpost.v1.EnableHostRequest
-	(*EnableHostResponse)(nil),        // 56: signpost.v1.EnableHostResponse
-	(*RecordSet)(nil),                 // 57: signpost.v1.RecordSet
-	(*ListRecordSetsRequest)(nil),     // 58: signpost.v1.ListRecordSetsRequest
-	(*ListRecordSetsResponse)(nil),    // 59: signpost.v1.ListRecordSetsResponse
-	(*GetRecordSetRequest)(nil),       // 60: signpost.v1.GetRecordSetRequest
-	(*SetRecordSetRequest)(nil),       // 61: signpost.v1.SetRecordSetRequest
-	(*SetRecordSetResponse)(nil),      // 62: signpost.v1.SetRecordSetResponse
-	(*DeleteRecordSetRequest)(nil),    // 63: signpost.v1.DeleteRecordSetRequest
-	(*DeleteRecordSetResponse)(nil),   // 64: signpost.v1.DeleteRecordSetResponse
-	(*Token)(nil),                     // 65: signpost.v1.Token
-	(*CreateTokenRequest)(nil),        // 66: signpost.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),       // 67: signpost.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),         // 68: signpost.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),        // 69: signpost.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),        // 70: signpost.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),       // 71: signpost.v1.RevokeTokenResponse
-	(*AuditRecord)(nil),               // 72: signpost.v1.AuditRecord
-	(*ListAuditRecordsRequest)(nil),   // 73: signpost.v1.ListAuditRecordsRequest
-	(*ListAuditRecordsResponse)(nil),  // 74: signpost.v1.ListAuditRecordsResponse
-	(*GetPrincipalRequest)(nil),       // 75: signpost.v1.GetPrincipalRequest
-	(*Principal)(nil),                 // 76: signpost.v1.Principal
-	(*DisablePrincipalRequest)(nil),   // 77: signpost.v1.DisablePrincipalRequest
-	(*DisablePrincipalResponse)(nil),  // 78: signpost.v1.DisablePrincipalResponse
-	(*EnablePrincipalRequest)(nil),    // 79: signpost.v1.EnablePrincipalRequest
-	(*EnablePrincipalResponse)(nil),   // 80: signpost.v1.EnablePrincipalResponse
-	(*TransferPrincipalRequest)(nil),  // 81: signpost.v1.TransferPrincipalRequest
-	(*TransferPrincipalResponse)(nil), // 82: signpost.v1.TransferPrincipalResponse
-	(*GetStatusRequest)(nil),          // 83: signpost.v1.GetStatusRequest
-	(*ServerStatus)(nil),              // 84: signpost.v1.ServerStatus
-	(*WhoAmIRequest)(nil),             // 85: signpost.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),            // 86: signpost.v1.WhoAmIResponse
-	(*ListIssuersRequest)(nil),        // 87: signpost.v1.ListIssuersRequest
-	(*ListIssuersResponse)(nil),       // 88: signpost.v1.ListIssuersResponse
-	(*Issuer)(nil),                    // 89: signpost.v1.Issuer
-	(*timestamppb.Timestamp)(nil),     // 90: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 91: google.protobuf.Duration
+	(*Following)(nil),                 // 27: signpost.v1.Following
+	(*Withdrawal)(nil),                // 28: signpost.v1.Withdrawal
+	(*CreateHostRequest)(nil),         // 29: signpost.v1.CreateHostRequest
+	(*CreateHostResponse)(nil),        // 30: signpost.v1.CreateHostResponse
+	(*GetHostRequest)(nil),            // 31: signpost.v1.GetHostRequest
+	(*ListHostsRequest)(nil),          // 32: signpost.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),         // 33: signpost.v1.ListHostsResponse
+	(*UpdateHostRequest)(nil),         // 34: signpost.v1.UpdateHostRequest
+	(*UpdateHostResponse)(nil),        // 35: signpost.v1.UpdateHostResponse
+	(*DeleteHostRequest)(nil),         // 36: signpost.v1.DeleteHostRequest
+	(*DeleteHostResponse)(nil),        // 37: signpost.v1.DeleteHostResponse
+	(*SetAddressesRequest)(nil),       // 38: signpost.v1.SetAddressesRequest
+	(*SetAddressesResponse)(nil),      // 39: signpost.v1.SetAddressesResponse
+	(*RotateSecretRequest)(nil),       // 40: signpost.v1.RotateSecretRequest
+	(*RotateSecretResponse)(nil),      // 41: signpost.v1.RotateSecretResponse
+	(*ShareHostRequest)(nil),          // 42: signpost.v1.ShareHostRequest
+	(*ShareHostResponse)(nil),         // 43: signpost.v1.ShareHostResponse
+	(*TransferHostRequest)(nil),       // 44: signpost.v1.TransferHostRequest
+	(*TransferHostResponse)(nil),      // 45: signpost.v1.TransferHostResponse
+	(*AcceptHostRequest)(nil),         // 46: signpost.v1.AcceptHostRequest
+	(*AcceptHostResponse)(nil),        // 47: signpost.v1.AcceptHostResponse
+	(*LeaveHostRequest)(nil),          // 48: signpost.v1.LeaveHostRequest
+	(*LeaveHostResponse)(nil),         // 49: signpost.v1.LeaveHostResponse
+	(*BlockHostRequest)(nil),          // 50: signpost.v1.BlockHostRequest
+	(*BlockHostResponse)(nil),         // 51: signpost.v1.BlockHostResponse
+	(*UnblockHostRequest)(nil),        // 52: signpost.v1.UnblockHostRequest
+	(*UnblockHostResponse)(nil),       // 53: signpost.v1.UnblockHostResponse
+	(*DisableHostRequest)(nil),        // 54: signpost.v1.DisableHostRequest
+	(*DisableHostResponse)(nil),       // 55: signpost.v1.DisableHostResponse
+	(*EnableHostRequest)(nil),         // 56: signpost.v1.EnableHostRequest
+	(*EnableHostResponse)(nil),        // 57: signpost.v1.EnableHostResponse
+	(*RecordSet)(nil),                 // 58: signpost.v1.RecordSet
+	(*ListRecordSetsRequest)(nil),     // 59: signpost.v1.ListRecordSetsRequest
+	(*ListRecordSetsResponse)(nil),    // 60: signpost.v1.ListRecordSetsResponse
+	(*GetRecordSetRequest)(nil),       // 61: signpost.v1.GetRecordSetRequest
+	(*SetRecordSetRequest)(nil),       // 62: signpost.v1.SetRecordSetRequest
+	(*SetRecordSetResponse)(nil),      // 63: signpost.v1.SetRecordSetResponse
+	(*DeleteRecordSetRequest)(nil),    // 64: signpost.v1.DeleteRecordSetRequest
+	(*DeleteRecordSetResponse)(nil),   // 65: signpost.v1.DeleteRecordSetResponse
+	(*Token)(nil),                     // 66: signpost.v1.Token
+	(*CreateTokenRequest)(nil),        // 67: signpost.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),       // 68: signpost.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),         // 69: signpost.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),        // 70: signpost.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),        // 71: signpost.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),       // 72: signpost.v1.RevokeTokenResponse
+	(*AuditRecord)(nil),               // 73: signpost.v1.AuditRecord
+	(*ListAuditRecordsRequest)(nil),   // 74: signpost.v1.ListAuditRecordsRequest
+	(*ListAuditRecordsResponse)(nil),  // 75: signpost.v1.ListAuditRecordsResponse
+	(*GetPrincipalRequest)(nil),       // 76: signpost.v1.GetPrincipalRequest
+	(*Principal)(nil),                 // 77: signpost.v1.Principal
+	(*DisablePrincipalRequest)(nil),   // 78: signpost.v1.DisablePrincipalRequest
+	(*DisablePrincipalResponse)(nil),  // 79: signpost.v1.DisablePrincipalResponse
+	(*EnablePrincipalRequest)(nil),    // 80: signpost.v1.EnablePrincipalRequest
+	(*EnablePrincipalResponse)(nil),   // 81: signpost.v1.EnablePrincipalResponse
+	(*TransferPrincipalRequest)(nil),  // 82: signpost.v1.TransferPrincipalRequest
+	(*TransferPrincipalResponse)(nil), // 83: signpost.v1.TransferPrincipalResponse
+	(*GetStatusRequest)(nil),          // 84: signpost.v1.GetStatusRequest
+	(*ServerStatus)(nil),              // 85: signpost.v1.ServerStatus
+	(*WhoAmIRequest)(nil),             // 86: signpost.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),            // 87: signpost.v1.WhoAmIResponse
+	(*ListIssuersRequest)(nil),        // 88: signpost.v1.ListIssuersRequest
+	(*ListIssuersResponse)(nil),       // 89: signpost.v1.ListIssuersResponse
+	(*Issuer)(nil),                    // 90: signpost.v1.Issuer
+	(*timestamppb.Timestamp)(nil),     // 91: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 92: google.protobuf.Duration
 }
 var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	1,   // 0: signpost.v1.Change.visibility:type_name -> signpost.v1.Visibility
-	90,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
+	91,  // 1: signpost.v1.Zone.create_time:type_name -> google.protobuf.Timestamp
 	4,   // 2: signpost.v1.Zone.import:type_name -> signpost.v1.ImportStatus
 	3,   // 3: signpost.v1.Zone.policy:type_name -> signpost.v1.ZonePolicy
-	90,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
+	91,  // 4: signpost.v1.ImportStatus.start_time:type_name -> google.protobuf.Timestamp
 	5,   // 5: signpost.v1.ImportStatus.progress:type_name -> signpost.v1.ImportProgress
 	6,   // 6: signpost.v1.CreateZoneRequest.name_servers:type_name -> signpost.v1.NameServer
 	2,   // 7: signpost.v1.CreateZoneResponse.zone:type_name -> signpost.v1.Zone
@@ -6788,150 +6923,152 @@ var file_signpost_v1_signpost_proto_depIdxs = []int32{
 	0,   // 19: signpost.v1.ImportZoneResponse.change:type_name -> signpost.v1.Change
 	5,   // 20: signpost.v1.ImportZoneResponse.progress:type_name -> signpost.v1.ImportProgress
 	23,  // 21: signpost.v1.ImportZoneResponse.differences:type_name -> signpost.v1.Difference
-	90,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
-	90,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
-	90,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
-	90,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
-	27,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
-	27,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
-	27,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
-	90,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
-	90,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
-	90,  // 31: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
-	26,  // 32: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 33: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 34: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
-	26,  // 35: signpost.v1.UpdateHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 36: signpost.v1.UpdateHostResponse.change:type_name -> signpost.v1.Change
-	0,   // 37: signpost.v1.DeleteHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 38: signpost.v1.SetAddressesResponse.host:type_name -> signpost.v1.Host
-	0,   // 39: signpost.v1.SetAddressesResponse.change:type_name -> signpost.v1.Change
-	0,   // 40: signpost.v1.RotateSecretResponse.change:type_name -> signpost.v1.Change
-	26,  // 41: signpost.v1.ShareHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 42: signpost.v1.ShareHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 43: signpost.v1.TransferHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 44: signpost.v1.TransferHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 45: signpost.v1.AcceptHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 46: signpost.v1.AcceptHostResponse.change:type_name -> signpost.v1.Change
-	0,   // 47: signpost.v1.LeaveHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 48: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 49: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 50: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 51: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 52: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 53: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
-	26,  // 54: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
-	0,   // 55: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
-	57,  // 56: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
-	57,  // 57: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
-	0,   // 58: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
-	0,   // 59: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
-	90,  // 60: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
-	90,  // 61: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
-	90,  // 62: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
-	90,  // 63: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
-	91,  // 64: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
-	65,  // 65: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
-	0,   // 66: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
-	65,  // 67: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
-	0,   // 68: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
-	90,  // 69: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
-	90,  // 70: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
-	72,  // 71: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
-	27,  // 72: signpost.v1.Principal.disabled:type_name -> signpost.v1.Withdrawal
-	90,  // 73: signpost.v1.Principal.groups_time:type_name -> google.protobuf.Timestamp
-	0,   // 74: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 75: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
-	0,   // 76: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
-	26,  // 77: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
-	57,  // 78: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
-	1,   // 79: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
-	65,  // 80: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
-	90,  // 81: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
-	89,  // 82: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
-	7,   // 83: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
-	9,   // 84: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
-	10,  // 85: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
-	12,  // 86: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
-	15,  // 87: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
-	17,  // 88: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
-	19,  // 89: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
-	21,  // 90: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
-	24,  // 91: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
-	28,  // 92: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
-	30,  // 93: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
-	31,  // 94: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
-	33,  // 95: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
-	35,  // 96: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
-	37,  // 97: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
-	39,  // 98: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
-	41,  // 99: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
-	43,  // 100: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
-	45,  // 101: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
-	47,  // 102: signpost.v1.HostService.LeaveHost:input_type -> signpost.v1.LeaveHostRequest
-	49,  // 103: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
-	51,  // 104: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
-	53,  // 105: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
-	55,  // 106: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
-	58,  // 107: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
-	60,  // 108: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
-	61,  // 109: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
-	63,  // 110: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
-	66,  // 111: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
-	68,  // 112: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
-	70,  // 113: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
-	73,  // 114: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
-	75,  // 115: signpost.v1.PrincipalService.GetPrincipal:input_type -> signpost.v1.GetPrincipalRequest
-	77,  // 116: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
-	79,  // 117: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
-	81,  // 118: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
-	83,  // 119: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
-	85,  // 120: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
-	87,  // 121: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
-	8,   // 122: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
-	2,   // 123: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
-	11,  // 124: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
-	13,  // 125: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
-	16,  // 126: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
-	18,  // 127: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
-	20,  // 128: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
-	22,  // 129: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
-	25,  // 130: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
-	29,  // 131: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
-	26,  // 132: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
-	32,  // 133: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
-	34,  // 134: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
-	36,  // 135: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
-	38,  // 136: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
-	40,  // 137: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
-	42,  // 138: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
-	44,  // 139: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
-	46,  // 140: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
-	48,  // 141: signpost.v1.HostService.LeaveHost:output_type -> signpost.v1.LeaveHostResponse
-	50,  // 142: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
-	52,  // 143: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
-	54,  // 144: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
-	56,  // 145: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
-	59,  // 146: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
-	57,  // 147: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
-	62,  // 148: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
-	64,  // 149: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
-	67,  // 150: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
-	69,  // 151: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
-	71,  // 152: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
-	74,  // 153: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
-	76,  // 154: signpost.v1.PrincipalService.GetPrincipal:output_type -> signpost.v1.Principal
-	78,  // 155: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
-	80,  // 156: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
-	82,  // 157: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
-	84,  // 158: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
-	86,  // 159: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
-	88,  // 160: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
-	122, // [122:161] is the sub-list for method output_type
-	83,  // [83:122] is the sub-list for method input_type
-	83,  // [83:83] is the sub-list for extension type_name
-	83,  // [83:83] is the sub-list for extension extendee
-	0,   // [0:83] is the sub-list for field type_name
+	91,  // 22: signpost.v1.Host.create_time:type_name -> google.protobuf.Timestamp
+	91,  // 23: signpost.v1.Host.update_time_ipv4:type_name -> google.protobuf.Timestamp
+	91,  // 24: signpost.v1.Host.update_time_ipv6:type_name -> google.protobuf.Timestamp
+	91,  // 25: signpost.v1.Host.offer_expire_time:type_name -> google.protobuf.Timestamp
+	28,  // 26: signpost.v1.Host.blocked:type_name -> signpost.v1.Withdrawal
+	28,  // 27: signpost.v1.Host.disabled:type_name -> signpost.v1.Withdrawal
+	28,  // 28: signpost.v1.Host.lapsed:type_name -> signpost.v1.Withdrawal
+	91,  // 29: signpost.v1.Host.lease_expire_time:type_name -> google.protobuf.Timestamp
+	91,  // 30: signpost.v1.Host.secret_use_time:type_name -> google.protobuf.Timestamp
+	27,  // 31: signpost.v1.Host.follows:type_name -> signpost.v1.Following
+	91,  // 32: signpost.v1.Withdrawal.time:type_name -> google.protobuf.Timestamp
+	26,  // 33: signpost.v1.CreateHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 34: signpost.v1.CreateHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 35: signpost.v1.ListHostsResponse.hosts:type_name -> signpost.v1.Host
+	27,  // 36: signpost.v1.UpdateHostRequest.follows:type_name -> signpost.v1.Following
+	26,  // 37: signpost.v1.UpdateHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 38: signpost.v1.UpdateHostResponse.change:type_name -> signpost.v1.Change
+	0,   // 39: signpost.v1.DeleteHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 40: signpost.v1.SetAddressesResponse.host:type_name -> signpost.v1.Host
+	0,   // 41: signpost.v1.SetAddressesResponse.change:type_name -> signpost.v1.Change
+	0,   // 42: signpost.v1.RotateSecretResponse.change:type_name -> signpost.v1.Change
+	26,  // 43: signpost.v1.ShareHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 44: signpost.v1.ShareHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 45: signpost.v1.TransferHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 46: signpost.v1.TransferHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 47: signpost.v1.AcceptHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 48: signpost.v1.AcceptHostResponse.change:type_name -> signpost.v1.Change
+	0,   // 49: signpost.v1.LeaveHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 50: signpost.v1.BlockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 51: signpost.v1.BlockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 52: signpost.v1.UnblockHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 53: signpost.v1.UnblockHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 54: signpost.v1.DisableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 55: signpost.v1.DisableHostResponse.change:type_name -> signpost.v1.Change
+	26,  // 56: signpost.v1.EnableHostResponse.host:type_name -> signpost.v1.Host
+	0,   // 57: signpost.v1.EnableHostResponse.change:type_name -> signpost.v1.Change
+	58,  // 58: signpost.v1.ListRecordSetsResponse.record_sets:type_name -> signpost.v1.RecordSet
+	58,  // 59: signpost.v1.SetRecordSetResponse.record_set:type_name -> signpost.v1.RecordSet
+	0,   // 60: signpost.v1.SetRecordSetResponse.change:type_name -> signpost.v1.Change
+	0,   // 61: signpost.v1.DeleteRecordSetResponse.change:type_name -> signpost.v1.Change
+	91,  // 62: signpost.v1.Token.create_time:type_name -> google.protobuf.Timestamp
+	91,  // 63: signpost.v1.Token.expire_time:type_name -> google.protobuf.Timestamp
+	91,  // 64: signpost.v1.Token.revoke_time:type_name -> google.protobuf.Timestamp
+	91,  // 65: signpost.v1.Token.use_time:type_name -> google.protobuf.Timestamp
+	92,  // 66: signpost.v1.CreateTokenRequest.lifetime:type_name -> google.protobuf.Duration
+	66,  // 67: signpost.v1.CreateTokenResponse.token:type_name -> signpost.v1.Token
+	0,   // 68: signpost.v1.CreateTokenResponse.change:type_name -> signpost.v1.Change
+	66,  // 69: signpost.v1.ListTokensResponse.tokens:type_name -> signpost.v1.Token
+	0,   // 70: signpost.v1.RevokeTokenResponse.change:type_name -> signpost.v1.Change
+	91,  // 71: signpost.v1.AuditRecord.time:type_name -> google.protobuf.Timestamp
+	91,  // 72: signpost.v1.ListAuditRecordsRequest.since:type_name -> google.protobuf.Timestamp
+	73,  // 73: signpost.v1.ListAuditRecordsResponse.records:type_name -> signpost.v1.AuditRecord
+	28,  // 74: signpost.v1.Principal.disabled:type_name -> signpost.v1.Withdrawal
+	91,  // 75: signpost.v1.Principal.groups_time:type_name -> google.protobuf.Timestamp
+	0,   // 76: signpost.v1.DisablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 77: signpost.v1.EnablePrincipalResponse.change:type_name -> signpost.v1.Change
+	0,   // 78: signpost.v1.TransferPrincipalResponse.change:type_name -> signpost.v1.Change
+	26,  // 79: signpost.v1.ServerStatus.host:type_name -> signpost.v1.Host
+	58,  // 80: signpost.v1.ServerStatus.record_sets:type_name -> signpost.v1.RecordSet
+	1,   // 81: signpost.v1.ServerStatus.name_servers:type_name -> signpost.v1.Visibility
+	66,  // 82: signpost.v1.WhoAmIResponse.token:type_name -> signpost.v1.Token
+	91,  // 83: signpost.v1.WhoAmIResponse.expire_time:type_name -> google.protobuf.Timestamp
+	90,  // 84: signpost.v1.ListIssuersResponse.issuers:type_name -> signpost.v1.Issuer
+	7,   // 85: signpost.v1.ZoneService.CreateZone:input_type -> signpost.v1.CreateZoneRequest
+	9,   // 86: signpost.v1.ZoneService.GetZone:input_type -> signpost.v1.GetZoneRequest
+	10,  // 87: signpost.v1.ZoneService.ListZones:input_type -> signpost.v1.ListZonesRequest
+	12,  // 88: signpost.v1.ZoneService.UpdateZone:input_type -> signpost.v1.UpdateZoneRequest
+	15,  // 89: signpost.v1.ZoneService.UpdateZonePolicy:input_type -> signpost.v1.UpdateZonePolicyRequest
+	17,  // 90: signpost.v1.ZoneService.DeleteZone:input_type -> signpost.v1.DeleteZoneRequest
+	19,  // 91: signpost.v1.ZoneService.AcceptZone:input_type -> signpost.v1.AcceptZoneRequest
+	21,  // 92: signpost.v1.ZoneService.ImportZone:input_type -> signpost.v1.ImportZoneRequest
+	24,  // 93: signpost.v1.ZoneService.ExportZone:input_type -> signpost.v1.ExportZoneRequest
+	29,  // 94: signpost.v1.HostService.CreateHost:input_type -> signpost.v1.CreateHostRequest
+	31,  // 95: signpost.v1.HostService.GetHost:input_type -> signpost.v1.GetHostRequest
+	32,  // 96: signpost.v1.HostService.ListHosts:input_type -> signpost.v1.ListHostsRequest
+	34,  // 97: signpost.v1.HostService.UpdateHost:input_type -> signpost.v1.UpdateHostRequest
+	36,  // 98: signpost.v1.HostService.DeleteHost:input_type -> signpost.v1.DeleteHostRequest
+	38,  // 99: signpost.v1.HostService.SetAddresses:input_type -> signpost.v1.SetAddressesRequest
+	40,  // 100: signpost.v1.HostService.RotateSecret:input_type -> signpost.v1.RotateSecretRequest
+	42,  // 101: signpost.v1.HostService.ShareHost:input_type -> signpost.v1.ShareHostRequest
+	44,  // 102: signpost.v1.HostService.TransferHost:input_type -> signpost.v1.TransferHostRequest
+	46,  // 103: signpost.v1.HostService.AcceptHost:input_type -> signpost.v1.AcceptHostRequest
+	48,  // 104: signpost.v1.HostService.LeaveHost:input_type -> signpost.v1.LeaveHostRequest
+	50,  // 105: signpost.v1.HostService.BlockHost:input_type -> signpost.v1.BlockHostRequest
+	52,  // 106: signpost.v1.HostService.UnblockHost:input_type -> signpost.v1.UnblockHostRequest
+	54,  // 107: signpost.v1.HostService.DisableHost:input_type -> signpost.v1.DisableHostRequest
+	56,  // 108: signpost.v1.HostService.EnableHost:input_type -> signpost.v1.EnableHostRequest
+	59,  // 109: signpost.v1.RecordService.ListRecordSets:input_type -> signpost.v1.ListRecordSetsRequest
+	61,  // 110: signpost.v1.RecordService.GetRecordSet:input_type -> signpost.v1.GetRecordSetRequest
+	62,  // 111: signpost.v1.RecordService.SetRecordSet:input_type -> signpost.v1.SetRecordSetRequest
+	64,  // 112: signpost.v1.RecordService.DeleteRecordSet:input_type -> signpost.v1.DeleteRecordSetRequest
+	67,  // 113: signpost.v1.TokenService.CreateToken:input_type -> signpost.v1.CreateTokenRequest
+	69,  // 114: signpost.v1.TokenService.ListTokens:input_type -> signpost.v1.ListTokensRequest
+	71,  // 115: signpost.v1.TokenService.RevokeToken:input_type -> signpost.v1.RevokeTokenRequest
+	74,  // 116: signpost.v1.AuditService.ListAuditRecords:input_type -> signpost.v1.ListAuditRecordsRequest
+	76,  // 117: signpost.v1.PrincipalService.GetPrincipal:input_type -> signpost.v1.GetPrincipalRequest
+	78,  // 118: signpost.v1.PrincipalService.DisablePrincipal:input_type -> signpost.v1.DisablePrincipalRequest
+	80,  // 119: signpost.v1.PrincipalService.EnablePrincipal:input_type -> signpost.v1.EnablePrincipalRequest
+	82,  // 120: signpost.v1.PrincipalService.TransferPrincipal:input_type -> signpost.v1.TransferPrincipalRequest
+	84,  // 121: signpost.v1.ServerService.GetStatus:input_type -> signpost.v1.GetStatusRequest
+	86,  // 122: signpost.v1.ServerService.WhoAmI:input_type -> signpost.v1.WhoAmIRequest
+	88,  // 123: signpost.v1.ServerService.ListIssuers:input_type -> signpost.v1.ListIssuersRequest
+	8,   // 124: signpost.v1.ZoneService.CreateZone:output_type -> signpost.v1.CreateZoneResponse
+	2,   // 125: signpost.v1.ZoneService.GetZone:output_type -> signpost.v1.Zone
+	11,  // 126: signpost.v1.ZoneService.ListZones:output_type -> signpost.v1.ListZonesResponse
+	13,  // 127: signpost.v1.ZoneService.UpdateZone:output_type -> signpost.v1.UpdateZoneResponse
+	16,  // 128: signpost.v1.ZoneService.UpdateZonePolicy:output_type -> signpost.v1.UpdateZonePolicyResponse
+	18,  // 129: signpost.v1.ZoneService.DeleteZone:output_type -> signpost.v1.DeleteZoneResponse
+	20,  // 130: signpost.v1.ZoneService.AcceptZone:output_type -> signpost.v1.AcceptZoneResponse
+	22,  // 131: signpost.v1.ZoneService.ImportZone:output_type -> signpost.v1.ImportZoneResponse
+	25,  // 132: signpost.v1.ZoneService.ExportZone:output_type -> signpost.v1.ExportZoneResponse
+	30,  // 133: signpost.v1.HostService.CreateHost:output_type -> signpost.v1.CreateHostResponse
+	26,  // 134: signpost.v1.HostService.GetHost:output_type -> signpost.v1.Host
+	33,  // 135: signpost.v1.HostService.ListHosts:output_type -> signpost.v1.ListHostsResponse
+	35,  // 136: signpost.v1.HostService.UpdateHost:output_type -> signpost.v1.UpdateHostResponse
+	37,  // 137: signpost.v1.HostService.DeleteHost:output_type -> signpost.v1.DeleteHostResponse
+	39,  // 138: signpost.v1.HostService.SetAddresses:output_type -> signpost.v1.SetAddressesResponse
+	41,  // 139: signpost.v1.HostService.RotateSecret:output_type -> signpost.v1.RotateSecretResponse
+	43,  // 140: signpost.v1.HostService.ShareHost:output_type -> signpost.v1.ShareHostResponse
+	45,  // 141: signpost.v1.HostService.TransferHost:output_type -> signpost.v1.TransferHostResponse
+	47,  // 142: signpost.v1.HostService.AcceptHost:output_type -> signpost.v1.AcceptHostResponse
+	49,  // 143: signpost.v1.HostService.LeaveHost:output_type -> signpost.v1.LeaveHostResponse
+	51,  // 144: signpost.v1.HostService.BlockHost:output_type -> signpost.v1.BlockHostResponse
+	53,  // 145: signpost.v1.HostService.UnblockHost:output_type -> signpost.v1.UnblockHostResponse
+	55,  // 146: signpost.v1.HostService.DisableHost:output_type -> signpost.v1.DisableHostResponse
+	57,  // 147: signpost.v1.HostService.EnableHost:output_type -> signpost.v1.EnableHostResponse
+	60,  // 148: signpost.v1.RecordService.ListRecordSets:output_type -> signpost.v1.ListRecordSetsResponse
+	58,  // 149: signpost.v1.RecordService.GetRecordSet:output_type -> signpost.v1.RecordSet
+	63,  // 150: signpost.v1.RecordService.SetRecordSet:output_type -> signpost.v1.SetRecordSetResponse
+	65,  // 151: signpost.v1.RecordService.DeleteRecordSet:output_type -> signpost.v1.DeleteRecordSetResponse
+	68,  // 152: signpost.v1.TokenService.CreateToken:output_type -> signpost.v1.CreateTokenResponse
+	70,  // 153: signpost.v1.TokenService.ListTokens:output_type -> signpost.v1.ListTokensResponse
+	72,  // 154: signpost.v1.TokenService.RevokeToken:output_type -> signpost.v1.RevokeTokenResponse
+	75,  // 155: signpost.v1.AuditService.ListAuditRecords:output_type -> signpost.v1.ListAuditRecordsResponse
+	77,  // 156: signpost.v1.PrincipalService.GetPrincipal:output_type -> signpost.v1.Principal
+	79,  // 157: signpost.v1.PrincipalService.DisablePrincipal:output_type -> signpost.v1.DisablePrincipalResponse
+	81,  // 158: signpost.v1.PrincipalService.EnablePrincipal:output_type -> signpost.v1.EnablePrincipalResponse
+	83,  // 159: signpost.v1.PrincipalService.TransferPrincipal:output_type -> signpost.v1.TransferPrincipalResponse
+	85,  // 160: signpost.v1.ServerService.GetStatus:output_type -> signpost.v1.ServerStatus
+	87,  // 161: signpost.v1.ServerService.WhoAmI:output_type -> signpost.v1.WhoAmIResponse
+	89,  // 162: signpost.v1.ServerService.ListIssuers:output_type -> signpost.v1.ListIssuersResponse
+	124, // [124:163] is the sub-list for method output_type
+	85,  // [85:124] is the sub-list for method input_type
+	85,  // [85:85] is the sub-list for extension type_name
+	85,  // [85:85] is the sub-list for extension extendee
+	0,   // [0:85] is the sub-list for field type_name
 }
 
 func init() { file_signpost_v1_signpost_proto_init() }
@@ -6941,15 +7078,15 @@ func file_signpost_v1_signpost_proto_init() {
 	}
 	file_signpost_v1_signpost_proto_msgTypes[12].OneofWrappers = []any{}
 	file_signpost_v1_signpost_proto_msgTypes[15].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[33].OneofWrappers = []any{}
-	file_signpost_v1_signpost_proto_msgTypes[61].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[34].OneofWrappers = []any{}
+	file_signpost_v1_signpost_proto_msgTypes[62].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_signpost_v1_signpost_proto_rawDesc), len(file_signpost_v1_signpost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   90,
+			NumMessages:   91,
 			NumExtensions: 0,
 			NumServices:   7,
 		},

@@ -71,10 +71,20 @@ func install(packages string) (err error) {
 		}
 	}
 	args := append([]string{"install", "-y", "--no-install-recommends"}, strings.Fields(packages)...)
-	cmd := exec.Command("apt-get", args...)
+	if err = aptGet(args...); err == nil {
+		return nil
+	}
+	if err := aptGet("update"); err != nil { // the lists are missing, or of versions that are no more
+		return err
+	}
+	return aptGet(args...)
+}
+
+func aptGet(args ...string) error {
+	cmd := exec.Command("apt-get", append([]string{"-o", "DPkg::Lock::Timeout=120"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get install %s (apt-get update first?): %w: %s", packages, err, out[max(0, len(out)-500):])
+		return fmt.Errorf("apt-get %s: %w: %s", strings.Join(args, " "), err, out[max(0, len(out)-500):])
 	}
 	return nil
 }

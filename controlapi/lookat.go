@@ -1,0 +1,80 @@
+package controlapi
+
+import (
+	"context"
+
+	"signpost/internal/access"
+	"signpost/internal/model"
+	"signpost/internal/store"
+	pb "signpost/proto/signpost/v1"
+)
+
+// LookAtHost is GetHost without when the secret was last used, for the ways in that put
+// addresses together before they set them: it asks etcd once.
+func (s *Service) LookAtHost(ctx context.Context, in *pb.GetHostRequest) (*pb.Host, error) {
+	return s.showHost(ctx, in, false)
+}
+
+func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool) (out *pb.Host, err error) {
+	c, err := s.authorize(ctx, access.HostRead, hostAt(in.GetFqdn()), in)
+	if err != nil {
+		return nil, err
+	}
+	defer c.done(&err)
+	name, err := model.ParseHostName("fqdn", in.GetFqdn())
+	if err != nil {
+		return nil, err
+	}
+	err = c.read(func(tx *store.Tx) error {
+		out, err = c.hostIn(tx, name, use)
+		return err
+	})
+	return out, err
+}
+
+// LookAtHosts is LookAtHost for several in one look, in which also who is asking is found
+// out. errs says of each why it is not shown; err is of the call.
+func (s *Service) LookAtHosts(ctx context.Context, names []model.Name) (hosts []*pb.Host, errs []error, err error) {
+	c, err := s.authorize(ctx, access.WhoAmI, access.Resource{}, &pb.WhoAmIRequest{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.done(&err)
+	err = c.read(func(tx *store.Tx) error {
+		hosts, errs = make([]*pb.Host, len(names)), make([]error, len(names))
+		for i, name := range names {
+			if errs[i] = c.mayOne(tx, access.HostRead, name); errs[i] == nil {
+				hosts[i], errs[i] = c.hostIn(tx, name, false)
+			}
+			if model.KindOf(errs[i]) == model.Unavailable && errs[i] != nil {
+				return errs[i]
+			}
+		}
+		return nil
+	})
+	return hosts, errs, err
+}
+
+// hostIn is a host as it is shown to those who may see it.
+func (c *call) hostIn(tx *store.Tx, name model.Name, use bool) (*pb.Host, error) {
+	z, h, err := findHost(tx, name, c.s.now())
+	if err != nil {
+		return nil, err
+	}
+	policy, err := tx.Policy(z)
+	if err != nil {
+		return nil, err
+	}
+	out := leased(hostMessage(z, h), policy, h.Host)
+	if !use {
+		return out, nil
+	}
+	if c.may(tx, access.EndpointRead, c.resource) == nil {
+		out.EndpointAddresses = endpointAddresses(h.Data.Host)
+	}
+	used, err := tx.HostUses(z, []store.Named{h})
+	if err == nil {
+		out.SecretUseTime = timeMessage(used[0])
+	}
+	return out, err
+}
