@@ -36,7 +36,12 @@ type plan struct {
 // record says what is changed: once for each change that is really one, which is
 // also what makes the call answer "changed".
 func (p *plan) record(zone, name model.Name, detail, before, after string) {
-	p.write(model.AuditRecord{Action: string(p.call.action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.owner})
+	p.recordAs(p.call.action, zone, name, detail, before, after)
+}
+
+// recordAs is record for a call that consists of other actions.
+func (p *plan) recordAs(action access.Action, zone, name model.Name, detail, before, after string) {
+	p.write(model.AuditRecord{Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.owner})
 }
 
 // recordOf is record for a host that is changed along with the one that the call is about,
@@ -123,7 +128,10 @@ func (c *call) requestCall() (*store.Call, error) {
 	}
 	sum := sha256.Sum256(raw)
 	who := c.who.String()
-	if c.who.Kind == access.HostSecret || c.who.Kind == access.EndpointSecret { // a later host of that name is another
+	switch {
+	case c.credential.legacy != "": // nothing is kept that it could be guessed from
+		who += " legacy"
+	case c.who.Kind == access.HostSecret || c.who.Kind == access.EndpointSecret: // a later host of that name is another
 		who += " " + hex.EncodeToString(c.credential.secret.Sum[:8])
 	}
 	return &store.Call{
