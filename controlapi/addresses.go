@@ -68,6 +68,9 @@ func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given [
 	if err != nil {
 		return nil, err
 	}
+	if next.Host, err = p.replaceLegacy(z, old, next.Host); err != nil {
+		return nil, err
+	}
 	if next, err = p.putAddresses(z, policy, old, next); err != nil {
 		return nil, err
 	}

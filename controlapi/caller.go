@@ -47,16 +47,18 @@ func callerOf(ctx context.Context) Caller {
 // credential claims nothing.
 type credential struct {
 	secret access.Secret
-	host   model.Name        // whose secret it is said to be, or whose endpoint's
-	id     string            // of the endpoint
-	token  string            // of an identity provider
-	user   *access.Principal // whose it is, once it is verified
+	host   model.Name         // whose secret it is said to be, or whose endpoint's
+	id     string             // of the endpoint
+	token  string             // of an identity provider
+	legacy access.LegacyGuess // what may be the host's secret of another service
+	user   *access.Principal  // whose it is, once it is verified
 }
 
 // parseAuthorization reads an Authorization header: a token, ours or a provider's, as
 // Bearer or as the password of Basic with any user, or a host's name and secret as
 // Basic, or an endpoint's secret, as Basic with the user FQDN/ID or as Bearer: then the
-// request says whose it is.
+// request says whose it is. What has no form of ours is, as a password of Basic, a host's
+// secret of another service, if it is any.
 // Errors are of kind Unauthenticated.
 func parseAuthorization(header string) (credential, error) {
 	if header == "" {
@@ -79,6 +81,11 @@ func parseAuthorization(header string) (credential, error) {
 		return credential{token: secret}, nil
 	}
 	parsed, err := access.ParseSecret(secret)
+	var legacy access.LegacyGuess
+	if err != nil && user != "" {
+		parsed.Kind = access.HostSecret
+		legacy, err = access.ParseLegacyGuess(secret)
+	}
 	if err != nil {
 		return credential{}, err
 	}
@@ -97,5 +104,5 @@ func parseAuthorization(header string) (credential, error) {
 	if err != nil {
 		return credential{}, access.Wrong()
 	}
-	return credential{secret: parsed, host: host, id: id}, nil
+	return credential{secret: parsed, host: host, id: id, legacy: legacy}, nil
 }

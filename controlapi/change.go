@@ -41,7 +41,8 @@ func (p *plan) record(zone, name model.Name, detail, before, after string) {
 	p.recordAs(p.call.action, zone, name, detail, before, after)
 }
 
-// recordAs is record of a change that has a name of its own.
+// recordAs is record of a change that has a name of its own, as in a call that consists of
+// other actions.
 func (p *plan) recordAs(action access.Action, zone, name model.Name, detail, before, after string) {
 	p.write(model.AuditRecord{Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.owner})
 }
@@ -133,7 +134,10 @@ func (c *call) requestCall() (*store.Call, error) {
 	}
 	sum := sha256.Sum256(raw)
 	who := c.who.String()
-	if c.who.Kind == access.HostSecret || c.who.Kind == access.EndpointSecret { // a later host of that name is another
+	switch {
+	case c.credential.legacy != "": // nothing is kept that it could be guessed from
+		who += " legacy"
+	case c.who.Kind == access.HostSecret || c.who.Kind == access.EndpointSecret: // a later host of that name is another
 		who += " " + hex.EncodeToString(c.credential.secret.Sum[:8])
 	}
 	return &store.Call{

@@ -105,6 +105,10 @@ var refused = map[string]struct {
 	"ListTokens":  {&pb.ListTokensRequest{Owner: "egi/alice"}, un, denied, denied, denied, denied, denied, ok, denied},
 	"RevokeToken": {&pb.RevokeTokenRequest{Id: "0123456789", Owner: "egi/alice"}, un, denied, denied, denied, denied, denied, ok, denied},
 
+	"ImportNames":        {&pb.ImportNamesRequest{Zone: "vo.example.org", DryRun: true, Names: []*pb.FormerName{{Fqdn: "x.vo.example.org"}}}, un, denied, denied, denied, denied, denied, denied, denied},
+	"ImportZoneSettings": {&pb.ImportZoneSettingsRequest{Zone: "vo.example.org", DryRun: true}, un, denied, denied, denied, denied, denied, denied, denied},
+	"ListImportedNames":  {&pb.ListImportedNamesRequest{Zone: "vo.example.org"}, un, denied, denied, denied, denied, denied, denied, denied},
+
 	"ListAuditRecords": {&pb.ListAuditRecordsRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 	"GetStatus":        {&pb.GetStatusRequest{}, un, denied, denied, denied, denied, denied, denied, denied},
 	// Tells callers who they are, nobody included, and nothing else.

@@ -38,6 +38,11 @@ func (s *Service) DeleteHost(ctx context.Context, in *pb.DeleteHostRequest) (out
 }
 
 func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
+	return p.deleteHostAs(p.call.action, z, h)
+}
+
+// deleteHostAs is deleteHost for a call that consists of other actions.
+func (p *plan) deleteHostAs(action access.Action, z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
 	below, err := p.below(z, h.Name, "delete host")
 	if err != nil {
 		return nil, err
@@ -79,7 +84,7 @@ func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse,
 	if len(held) > 0 {
 		detail = "with " + strconv.Itoa(len(held)) + " names below it"
 	}
-	p.record(z.Name, h.Name, detail, describe(h), "")
+	p.recordAs(action, z.Name, h.Name, detail, describe(h), "")
 	return out, nil
 }
 

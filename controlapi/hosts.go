@@ -157,7 +157,7 @@ func (s *Service) RotateSecret(ctx context.Context, in *pb.RotateSecretRequest) 
 			return nil, err
 		}
 		control := *h.Host
-		control.SecretHash, control.Grants = sum, control.Grants.With(model.GrantSecret, c.maker())
+		control.SecretHash, control.LegacySecret, control.Grants = sum, nil, control.Grants.With(model.GrantSecret, c.maker())
 		p.PutHost(z, name, h.Host, &control)
 		p.record(z.Name, name, "", "", "")
 		return &pb.RotateSecretResponse{Secret: secret, Change: &pb.Change{}}, nil

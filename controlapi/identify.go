@@ -50,14 +50,17 @@ func (s *Service) identify(tx *store.Tx, c credential) (access.Principal, glance
 		if err != nil {
 			return access.Principal{}, glance{}, err
 		}
-		if !c.secret.Is(h.Host.SecretHash) {
-			return access.Principal{}, glance{}, access.Wrong()
+		sum, err := c.checkSecret(tx, z, h)
+		if err != nil {
+			return access.Principal{}, glance{}, err
 		}
 		who := access.Principal{Kind: access.HostSecret, Host: c.host}
 		if err := s.narrowSecret(tx, &who, h.Host, model.GrantSecret); err != nil {
 			return access.Principal{}, glance{}, err
 		}
-		s.uses.note(store.HostUse(z, c.host, c.secret.Sum), s.now())
+		if sum != nil {
+			s.uses.note(store.HostUse(z, c.host, [32]byte(sum)), s.now())
+		}
 		return who, glance{tx, z, h}, nil
 	case access.EndpointSecret:
 		z, h, err := findHost(tx, c.host, s.now())

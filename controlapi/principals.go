@@ -171,7 +171,7 @@ func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalR
 // and what the host and others have together, but with those that are kept.
 func (p *plan) give(z *model.Zone, h store.Named, to model.PrincipalName, secret []byte, kept func(*model.HostControl) bool) (next store.Named, challenges int, err error) {
 	control := *h.Host
-	control.Owner, control.Editors, control.Offer, control.SecretHash, control.Secrets, control.Grants = string(to), nil, nil, secret, nil, nil
+	control.Owner, control.Editors, control.Offer, control.SecretHash, control.LegacySecret, control.Secrets, control.Grants = string(to), nil, nil, secret, nil, nil, nil
 	if secret != nil {
 		control.Grants = control.Grants.With(model.GrantSecret, p.call.maker())
 	}

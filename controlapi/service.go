@@ -65,6 +65,7 @@ type Service struct {
 	pb.UnimplementedPrincipalServiceServer
 	pb.UnimplementedServerServiceServer
 	pb.UnimplementedWatchServiceServer
+	pb.UnimplementedCutoverServiceServer
 
 	store       *store.Store
 	version     string

@@ -18,6 +18,7 @@ func TestTheFeedKnowsEveryAction(t *testing.T) {
 		access.EndpointRead, access.EndpointBeat, access.PolicyRead, access.CheckRead,
 		access.SiteList, access.CheckerList, access.FreezeRead, access.CertRead,
 		access.SiteWord, access.CheckerRemove, access.FreezeSet, // of what is said of all zones
+		access.CutoverList, access.CutoverImport, // in the audit it is what it consists of
 		access.ZoneAccept, // of what was changed, and told, before
 	}
 	for _, a := range access.Actions() {

@@ -39,6 +39,7 @@ type service struct {
 	pb.PrincipalServiceClient
 	pb.ServerServiceClient
 	pb.WatchServiceClient
+	pb.CutoverServiceClient
 
 	url   string
 	token func(context.Context) (string, error) // nil: none is sent
@@ -114,6 +115,7 @@ func (c *cli) connect(server string, token func(context.Context) (string, error)
 	s.PrincipalServiceClient = pb.NewPrincipalServiceClient(s.conn)
 	s.ServerServiceClient = pb.NewServerServiceClient(s.conn)
 	s.WatchServiceClient = pb.NewWatchServiceClient(s.conn)
+	s.CutoverServiceClient = pb.NewCutoverServiceClient(s.conn)
 	return s, nil
 }
 

@@ -21,7 +21,7 @@ Exit codes: 0 done, 1 refused or failed, 2 bad usage.`
 
 func (c *cli) root() *cobra.Command {
 	root := group("signpost", "Manage dynamic DNS names", intro,
-		c.zone(), c.host(), c.record(), c.endpoint(), c.policy(), c.check(), c.site(), c.checker(), c.freeze(), c.cert(), c.token(), c.principal(), c.status(), c.audit(), c.whoami(), c.login(), c.logout(), c.agent(), c.version())
+		c.zone(), c.host(), c.record(), c.endpoint(), c.policy(), c.check(), c.site(), c.checker(), c.freeze(), c.cert(), c.token(), c.principal(), c.importing(), c.status(), c.audit(), c.whoami(), c.login(), c.logout(), c.agent(), c.version())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	f := root.PersistentFlags()
 	f.StringVar(&c.server, "server", "", "URL of the control service (default $SIGNPOST_SERVER, else "+remote.Default+")")

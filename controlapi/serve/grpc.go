@@ -54,6 +54,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	pb.RegisterPrincipalServiceServer(g, s.service)
 	pb.RegisterServerServiceServer(g, s.service)
 	pb.RegisterWatchServiceServer(g, s.service)
+	pb.RegisterCutoverServiceServer(g, s.service)
 	grpc_health_v1.RegisterHealthServer(g, &health{ready: s.service.Ready})
 	reflection.Register(g)
 	return g

@@ -67,6 +67,8 @@ const (
 	CheckerRemove        Action = "checker.remove"
 	FreezeRead           Action = "freeze.read"
 	FreezeSet            Action = "freeze.set"
+	CutoverImport        Action = "cutover.import"     // from another service, in the words of other actions
+	CutoverList          Action = "cutover.list"       // of what was
 	EndpointPassOver     Action = "endpoint.pass-over" // of nobody but the service's own automation
 	EndpointAuto         Action = "endpoint.auto"      // in records: a word was taken back, for which EndpointDrain and EndpointWord are asked
 
@@ -88,6 +90,7 @@ func Actions() []Action {
 		HostWord, PolicyRead, PolicySet, CheckRead, CheckSet, CheckRemove,
 		SiteList, SiteWord, CheckerList, CheckerRemove, FreezeRead, FreezeSet,
 		CertRead, CertIssue,
+		CutoverImport, CutoverList,
 	}
 }
 
@@ -95,7 +98,7 @@ func Actions() []Action {
 func (a Action) Looks() bool {
 	switch a {
 	case ZoneRead, ZoneList, ZoneExport, HostRead, HostList, RecordRead, AuditRead, StatusRead, WhoAmI, LoginRead, Watch, TokenList, PrincipalRead,
-		EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead:
+		EndpointRead, PolicyRead, CheckRead, SiteList, CheckerList, FreezeRead, CertRead, CutoverList:
 		return true
 	}
 	return false

@@ -32,6 +32,7 @@ var handsOn = map[Action][]Action{
 	HostTransfer:         rightsOf(owner),
 	PrincipalTransfer:    rightsOf(owner),
 	ZoneOpen:             rightsOf(zoneAdmin),
+	CutoverImport:        rightsOf(zoneAdmin),
 }
 
 // secretRights is what a host's secret may do.

@@ -118,7 +118,10 @@ type HostControl struct {
 	Secrets    []EndpointSecret // of its endpoints, by id
 	Comment    string
 	SecretHash []byte // SHA-256 of the host's secret; empty: none was made
-	CreateTime time.Time
+	// LegacySecret is the host's secret of another service, as package access writes it:
+	// then SecretHash is a hash of that, or empty until it is used. nil: it has none.
+	LegacySecret *Sealed
+	CreateTime   time.Time
 	// UpdateTime4 and UpdateTime6 say when the addresses of a family last changed.
 	UpdateTime4, UpdateTime6 time.Time
 	// RefreshTime is when somebody last said that the addresses are still right, as far as
@@ -137,6 +140,12 @@ type HostControl struct {
 	// have until the host is written.
 	Lost        []PrincipalName
 	ModRevision int64
+}
+
+// Sealed is a text that is encrypted with a master key.
+type Sealed struct {
+	KeyID string // of the key
+	Box   []byte
 }
 
 // Withdrawn reports whether the host is not to be answered.

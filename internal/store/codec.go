@@ -192,8 +192,13 @@ func encodeHostControl(h *model.HostControl) []byte {
 	if p.Related != nil {
 		p.Schema = 2 // as below
 	}
-	for _, e := range h.Secrets {
+	if h.LegacySecret != nil || len(h.Secrets) > 0 {
 		p.Schema = 2 // who does not know of them would write the value back without them
+	}
+	if l := h.LegacySecret; l != nil {
+		p.LegacySecret = &storepb.Sealed{KeyId: l.KeyID, Box: l.Box}
+	}
+	for _, e := range h.Secrets {
 		p.EndpointSecrets = append(p.EndpointSecrets, &storepb.EndpointSecret{Id: e.ID, Sha256: e.Hash, CreateTime: seconds(e.CreateTime)})
 	}
 	return encode(p)
@@ -213,6 +218,9 @@ func decodeHostControl(raw []byte, rev int64) (*model.HostControl, error) {
 	}
 	if err := decodeRelated(p.Related, h); err != nil {
 		return nil, err
+	}
+	if l := p.LegacySecret; l != nil {
+		h.LegacySecret = &model.Sealed{KeyID: l.KeyId, Box: slices.Clone(l.Box)}
 	}
 	for _, e := range p.EndpointSecrets {
 		h.Secrets = append(h.Secrets, model.EndpointSecret{ID: e.Id, Hash: e.Sha256, CreateTime: fromSeconds(e.CreateTime)})

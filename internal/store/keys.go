@@ -40,6 +40,7 @@ import (
 //	v1/ctl/acme/orders/owner/<principal>  storepb.Orders
 //	v1/ctl/acme/orders/zone/<zone>        storepb.Orders
 //	v1/ctl/acme/account/<sha256 hex>      storepb.Account
+//	v1/ctl/imported/<zone>/<inc>/<name>   storepb.Imported; of the apex with an empty name
 //	v1/ctl/request/<principal>/<id>       storepb.Request
 //	v1/ctl/import/<zone>                  storepb.Import, leased
 //	v1/ctl/hook/<name>                    storepb.HookPosition
@@ -91,6 +92,7 @@ func (k keys) audit(id string) string      { return k.audits() + id }
 func (k keys) anyHost() string             { return k.root + "ctl/host/" }
 func (k keys) principal(p string) string   { return k.root + "ctl/principal/" + escape(p) }
 func (k keys) anyKept() string             { return k.root + "ctl/kept/" }
+func (k keys) anyImported() string         { return k.root + "ctl/imported/" }
 func (k keys) anyPolicy() string           { return k.root + "ctl/zone/" }
 func (k keys) holdings() string            { return k.root + holdingsUnder }
 func (k keys) ownBy(p string) string       { return k.holdings() + escape(p) + "/" }

@@ -27,6 +27,16 @@ func (s *Store) sealedValues() map[string]func(key string, raw []byte, rev int64
 				return encode(&p)
 			}}, nil
 		},
+		s.keys.anyHost(): func(key string, raw []byte, _ int64) (*sealedValue, error) {
+			var p storepb.HostControl
+			if err := decode("host", raw, &p); err != nil || p.LegacySecret == nil {
+				return nil, err
+			}
+			return &sealedValue{use: key, sealed: p.LegacySecret, with: func(sealed *storepb.Sealed) []byte {
+				p.LegacySecret = sealed
+				return encode(&p)
+			}}, nil
+		},
 		s.keys.accounts(): func(key string, raw []byte, _ int64) (*sealedValue, error) {
 			var p storepb.Account
 			if err := decode("account", raw, &p); err != nil || p.Key == nil {

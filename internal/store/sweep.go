@@ -23,7 +23,7 @@ import (
 // have neither, it never will.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
 	removed := 0
-	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepPolicies, s.sweepHoldings, s.sweepKept, s.sweepUses, s.sweepCertificates, s.sweepChecks, s.sweepSaid, s.sweepTokens, s.sweepRequests, s.sweepAudit} {
+	for _, part := range []func(context.Context, time.Time) (int, error){s.sweepNames, s.sweepHosts, s.sweepPolicies, s.sweepHoldings, s.sweepKept, s.sweepImported, s.sweepUses, s.sweepCertificates, s.sweepChecks, s.sweepSaid, s.sweepTokens, s.sweepRequests, s.sweepAudit} {
 		n, err := part(ctx, now)
 		removed += n
 		if err != nil {

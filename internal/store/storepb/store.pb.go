@@ -14,6 +14,8 @@
 //                  marks, checkers and the freeze switch, under keys of their own.
 //      2026-11-26  hosts that follow others; zones without private addresses. Control
 //                  services alone read it; values that have any of it say 2.
+//      2026-11-26  secrets of hosts that were imported from another service, in values that
+//                  say 2, and what was imported. Control services alone read them.
 //
 // The field "schema" of a value is the least schema a reader must know to read it.
 
@@ -1336,6 +1338,7 @@ type HostControl struct {
 	RefreshTime     int64                  `protobuf:"varint,12,opt,name=refresh_time,json=refreshTime,proto3" json:"refresh_time,omitempty"`
 	EndpointSecrets []*EndpointSecret      `protobuf:"bytes,21,rep,name=endpoint_secrets,json=endpointSecrets,proto3" json:"endpoint_secrets,omitempty"`
 	Grants          []*Grant               `protobuf:"bytes,22,rep,name=grants,proto3" json:"grants,omitempty"`
+	LegacySecret    *Sealed                `protobuf:"bytes,27,opt,name=legacy_secret,json=legacySecret,proto3" json:"legacy_secret,omitempty"` // of another service, with which the host goes on
 	Related         *Related               `protobuf:"bytes,28,opt,name=related,proto3" json:"related,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -1472,6 +1475,13 @@ func (x *HostControl) GetEndpointSecrets() []*EndpointSecret {
 func (x *HostControl) GetGrants() []*Grant {
 	if x != nil {
 		return x.Grants
+	}
+	return nil
+}
+
+func (x *HostControl) GetLegacySecret() *Sealed {
+	if x != nil {
+		return x.LegacySecret
 	}
 	return nil
 }
@@ -2734,6 +2744,252 @@ func (x *Sealed) GetBox() []byte {
 	return nil
 }
 
+// Imported is the value of v1/ctl/imported/<zone>/<incarnation>/<name>, and of the apex
+// with an empty name: what another service said of it when it was last imported.
+type Imported struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Schema        uint32                 `protobuf:"varint,15,opt,name=schema,proto3" json:"schema,omitempty"`
+	Host          *FormerHost            `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`         // absent: there was none
+	Rrsets        []*RRset               `protobuf:"bytes,2,rep,name=rrsets,proto3" json:"rrsets,omitempty"`     // but the addresses of the host
+	Settings      *FormerSettings        `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"` // of the apex
+	Time          int64                  `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`        // seconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Imported) Reset() {
+	*x = Imported{}
+	mi := &file_store_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Imported) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Imported) ProtoMessage() {}
+
+func (x *Imported) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Imported.ProtoReflect.Descriptor instead.
+func (*Imported) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Imported) GetSchema() uint32 {
+	if x != nil {
+		return x.Schema
+	}
+	return 0
+}
+
+func (x *Imported) GetHost() *FormerHost {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *Imported) GetRrsets() []*RRset {
+	if x != nil {
+		return x.Rrsets
+	}
+	return nil
+}
+
+func (x *Imported) GetSettings() *FormerSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *Imported) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+type FormerHost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Comment       string                 `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
+	Wildcard      bool                   `protobuf:"varint,3,opt,name=wildcard,proto3" json:"wildcard,omitempty"`
+	Blocked       bool                   `protobuf:"varint,4,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	Disabled      bool                   `protobuf:"varint,5,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Secret        bool                   `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`      // it had one that could be taken over
+	Addresses     [][]byte               `protobuf:"bytes,7,rep,name=addresses,proto3" json:"addresses,omitempty"` // 4 or 16 octets each
+	Follows       string                 `protobuf:"bytes,8,opt,name=follows,proto3" json:"follows,omitempty"`     // in words; empty: nobody
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FormerHost) Reset() {
+	*x = FormerHost{}
+	mi := &file_store_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FormerHost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FormerHost) ProtoMessage() {}
+
+func (x *FormerHost) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FormerHost.ProtoReflect.Descriptor instead.
+func (*FormerHost) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FormerHost) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *FormerHost) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *FormerHost) GetWildcard() bool {
+	if x != nil {
+		return x.Wildcard
+	}
+	return false
+}
+
+func (x *FormerHost) GetBlocked() bool {
+	if x != nil {
+		return x.Blocked
+	}
+	return false
+}
+
+func (x *FormerHost) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *FormerHost) GetSecret() bool {
+	if x != nil {
+		return x.Secret
+	}
+	return false
+}
+
+func (x *FormerHost) GetAddresses() [][]byte {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *FormerHost) GetFollows() string {
+	if x != nil {
+		return x.Follows
+	}
+	return ""
+}
+
+type FormerSettings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Admins        []string               `protobuf:"bytes,1,rep,name=admins,proto3" json:"admins,omitempty"`
+	Register      uint32                 `protobuf:"varint,2,opt,name=register,proto3" json:"register,omitempty"` // as in ZonePolicy
+	Groups        []string               `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	Reserved      []string               `protobuf:"bytes,4,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FormerSettings) Reset() {
+	*x = FormerSettings{}
+	mi := &file_store_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FormerSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FormerSettings) ProtoMessage() {}
+
+func (x *FormerSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_store_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FormerSettings.ProtoReflect.Descriptor instead.
+func (*FormerSettings) Descriptor() ([]byte, []int) {
+	return file_store_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *FormerSettings) GetAdmins() []string {
+	if x != nil {
+		return x.Admins
+	}
+	return nil
+}
+
+func (x *FormerSettings) GetRegister() uint32 {
+	if x != nil {
+		return x.Register
+	}
+	return 0
+}
+
+func (x *FormerSettings) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *FormerSettings) GetReserved() []string {
+	if x != nil {
+		return x.Reserved
+	}
+	return nil
+}
+
 // AuditRecord is a record in the value of v1/audit/<id>, or that value itself, as it was
 // once written; its revision is that in which the key was made.
 type AuditRecord struct {
@@ -2756,7 +3012,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_store_proto_msgTypes[32]
+	mi := &file_store_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2768,7 +3024,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[32]
+	mi := &file_store_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2781,7 +3037,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{32}
+	return file_store_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AuditRecord) GetSchema() uint32 {
@@ -2880,7 +3136,7 @@ type AuditRecords struct {
 
 func (x *AuditRecords) Reset() {
 	*x = AuditRecords{}
-	mi := &file_store_proto_msgTypes[33]
+	mi := &file_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2892,7 +3148,7 @@ func (x *AuditRecords) String() string {
 func (*AuditRecords) ProtoMessage() {}
 
 func (x *AuditRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[33]
+	mi := &file_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2905,7 +3161,7 @@ func (x *AuditRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecords.ProtoReflect.Descriptor instead.
 func (*AuditRecords) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{33}
+	return file_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AuditRecords) GetRecords() []*AuditRecord {
@@ -2930,7 +3186,7 @@ type Import struct {
 
 func (x *Import) Reset() {
 	*x = Import{}
-	mi := &file_store_proto_msgTypes[34]
+	mi := &file_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3198,7 @@ func (x *Import) String() string {
 func (*Import) ProtoMessage() {}
 
 func (x *Import) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[34]
+	mi := &file_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3211,7 @@ func (x *Import) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Import.ProtoReflect.Descriptor instead.
 func (*Import) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{34}
+	return file_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Import) GetSchema() uint32 {
@@ -3006,7 +3262,7 @@ type ImportProgress struct {
 
 func (x *ImportProgress) Reset() {
 	*x = ImportProgress{}
-	mi := &file_store_proto_msgTypes[35]
+	mi := &file_store_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3274,7 @@ func (x *ImportProgress) String() string {
 func (*ImportProgress) ProtoMessage() {}
 
 func (x *ImportProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[35]
+	mi := &file_store_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3287,7 @@ func (x *ImportProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportProgress.ProtoReflect.Descriptor instead.
 func (*ImportProgress) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{35}
+	return file_store_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ImportProgress) GetSchema() uint32 {
@@ -3083,7 +3339,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_store_proto_msgTypes[36]
+	mi := &file_store_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3351,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[36]
+	mi := &file_store_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3364,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{36}
+	return file_store_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Certificate) GetSchema() uint32 {
@@ -3215,7 +3471,7 @@ type CertificateOrder struct {
 
 func (x *CertificateOrder) Reset() {
 	*x = CertificateOrder{}
-	mi := &file_store_proto_msgTypes[37]
+	mi := &file_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3227,7 +3483,7 @@ func (x *CertificateOrder) String() string {
 func (*CertificateOrder) ProtoMessage() {}
 
 func (x *CertificateOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[37]
+	mi := &file_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3240,7 +3496,7 @@ func (x *CertificateOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateOrder.ProtoReflect.Descriptor instead.
 func (*CertificateOrder) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{37}
+	return file_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CertificateOrder) GetSchema() uint32 {
@@ -3327,7 +3583,7 @@ type Challenge struct {
 
 func (x *Challenge) Reset() {
 	*x = Challenge{}
-	mi := &file_store_proto_msgTypes[38]
+	mi := &file_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3339,7 +3595,7 @@ func (x *Challenge) String() string {
 func (*Challenge) ProtoMessage() {}
 
 func (x *Challenge) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[38]
+	mi := &file_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3352,7 +3608,7 @@ func (x *Challenge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Challenge.ProtoReflect.Descriptor instead.
 func (*Challenge) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{38}
+	return file_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Challenge) GetSchema() uint32 {
@@ -3394,7 +3650,7 @@ type Orders struct {
 
 func (x *Orders) Reset() {
 	*x = Orders{}
-	mi := &file_store_proto_msgTypes[39]
+	mi := &file_store_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3406,7 +3662,7 @@ func (x *Orders) String() string {
 func (*Orders) ProtoMessage() {}
 
 func (x *Orders) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[39]
+	mi := &file_store_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3419,7 +3675,7 @@ func (x *Orders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orders.ProtoReflect.Descriptor instead.
 func (*Orders) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{39}
+	return file_store_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Orders) GetSchema() uint32 {
@@ -3446,7 +3702,7 @@ type OrderCount struct {
 
 func (x *OrderCount) Reset() {
 	*x = OrderCount{}
-	mi := &file_store_proto_msgTypes[40]
+	mi := &file_store_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3458,7 +3714,7 @@ func (x *OrderCount) String() string {
 func (*OrderCount) ProtoMessage() {}
 
 func (x *OrderCount) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[40]
+	mi := &file_store_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3471,7 +3727,7 @@ func (x *OrderCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderCount.ProtoReflect.Descriptor instead.
 func (*OrderCount) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{40}
+	return file_store_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OrderCount) GetTime() int64 {
@@ -3502,7 +3758,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_store_proto_msgTypes[41]
+	mi := &file_store_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3514,7 +3770,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[41]
+	mi := &file_store_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3527,7 +3783,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{41}
+	return file_store_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Account) GetSchema() uint32 {
@@ -3577,7 +3833,7 @@ type HookPosition struct {
 
 func (x *HookPosition) Reset() {
 	*x = HookPosition{}
-	mi := &file_store_proto_msgTypes[42]
+	mi := &file_store_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3589,7 +3845,7 @@ func (x *HookPosition) String() string {
 func (*HookPosition) ProtoMessage() {}
 
 func (x *HookPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_store_proto_msgTypes[42]
+	mi := &file_store_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3602,7 +3858,7 @@ func (x *HookPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookPosition.ProtoReflect.Descriptor instead.
 func (*HookPosition) Descriptor() ([]byte, []int) {
-	return file_store_proto_rawDescGZIP(), []int{42}
+	return file_store_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HookPosition) GetSchema() uint32 {
@@ -3764,7 +4020,7 @@ const file_store_proto_rawDesc = "" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"\xc1\x05\n" +
+	"generation\"\x81\x06\n" +
 	"\vHostControl\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x18\n" +
@@ -3782,7 +4038,8 @@ const file_store_proto_rawDesc = "" +
 	"\x06lapsed\x18\v \x01(\v2\x1d.signpost.store.v1.WithdrawalR\x06lapsed\x12!\n" +
 	"\frefresh_time\x18\f \x01(\x03R\vrefreshTime\x12L\n" +
 	"\x10endpoint_secrets\x18\x15 \x03(\v2!.signpost.store.v1.EndpointSecretR\x0fendpointSecrets\x120\n" +
-	"\x06grants\x18\x16 \x03(\v2\x18.signpost.store.v1.GrantR\x06grants\x124\n" +
+	"\x06grants\x18\x16 \x03(\v2\x18.signpost.store.v1.GrantR\x06grants\x12>\n" +
+	"\rlegacy_secret\x18\x1b \x01(\v2\x19.signpost.store.v1.SealedR\flegacySecret\x124\n" +
 	"\arelated\x18\x1c \x01(\v2\x1a.signpost.store.v1.RelatedR\arelatedJ\x04\b\r\x10\x0eJ\x04\b\x0e\x10\x0fJ\x04\b\x10\x10\x15\"\x97\x01\n" +
 	"\aRelated\x12\x12\n" +
 	"\x04main\x18\x01 \x01(\tR\x04main\x12,\n" +
@@ -3898,7 +4155,28 @@ const file_store_proto_rawDesc = "" +
 	"\brevision\x18\x06 \x01(\x03R\brevision\"1\n" +
 	"\x06Sealed\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x10\n" +
-	"\x03box\x18\x02 \x01(\fR\x03box\"\xaf\x02\n" +
+	"\x03box\x18\x02 \x01(\fR\x03box\"\xda\x01\n" +
+	"\bImported\x12\x16\n" +
+	"\x06schema\x18\x0f \x01(\rR\x06schema\x121\n" +
+	"\x04host\x18\x01 \x01(\v2\x1d.signpost.store.v1.FormerHostR\x04host\x120\n" +
+	"\x06rrsets\x18\x02 \x03(\v2\x18.signpost.store.v1.RRsetR\x06rrsets\x12=\n" +
+	"\bsettings\x18\x03 \x01(\v2!.signpost.store.v1.FormerSettingsR\bsettings\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\x03R\x04time\"\xde\x01\n" +
+	"\n" +
+	"FormerHost\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x18\n" +
+	"\acomment\x18\x02 \x01(\tR\acomment\x12\x1a\n" +
+	"\bwildcard\x18\x03 \x01(\bR\bwildcard\x12\x18\n" +
+	"\ablocked\x18\x04 \x01(\bR\ablocked\x12\x1a\n" +
+	"\bdisabled\x18\x05 \x01(\bR\bdisabled\x12\x16\n" +
+	"\x06secret\x18\x06 \x01(\bR\x06secret\x12\x1c\n" +
+	"\taddresses\x18\a \x03(\fR\taddresses\x12\x18\n" +
+	"\afollows\x18\b \x01(\tR\afollows\"x\n" +
+	"\x0eFormerSettings\x12\x16\n" +
+	"\x06admins\x18\x01 \x03(\tR\x06admins\x12\x1a\n" +
+	"\bregister\x18\x02 \x01(\rR\bregister\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x12\x1a\n" +
+	"\breserved\x18\x04 \x03(\tR\breserved\"\xaf\x02\n" +
 	"\vAuditRecord\x12\x16\n" +
 	"\x06schema\x18\x0f \x01(\rR\x06schema\x12\x17\n" +
 	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12\x1c\n" +
@@ -3998,7 +4276,7 @@ func file_store_proto_rawDescGZIP() []byte {
 	return file_store_proto_rawDescData
 }
 
-var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_store_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_store_proto_goTypes = []any{
 	(*RRset)(nil),            // 0: signpost.store.v1.RRset
 	(*Zone)(nil),             // 1: signpost.store.v1.Zone
@@ -4032,17 +4310,20 @@ var file_store_proto_goTypes = []any{
 	(*ControlService)(nil),   // 29: signpost.store.v1.ControlService
 	(*Request)(nil),          // 30: signpost.store.v1.Request
 	(*Sealed)(nil),           // 31: signpost.store.v1.Sealed
-	(*AuditRecord)(nil),      // 32: signpost.store.v1.AuditRecord
-	(*AuditRecords)(nil),     // 33: signpost.store.v1.AuditRecords
-	(*Import)(nil),           // 34: signpost.store.v1.Import
-	(*ImportProgress)(nil),   // 35: signpost.store.v1.ImportProgress
-	(*Certificate)(nil),      // 36: signpost.store.v1.Certificate
-	(*CertificateOrder)(nil), // 37: signpost.store.v1.CertificateOrder
-	(*Challenge)(nil),        // 38: signpost.store.v1.Challenge
-	(*Orders)(nil),           // 39: signpost.store.v1.Orders
-	(*OrderCount)(nil),       // 40: signpost.store.v1.OrderCount
-	(*Account)(nil),          // 41: signpost.store.v1.Account
-	(*HookPosition)(nil),     // 42: signpost.store.v1.HookPosition
+	(*Imported)(nil),         // 32: signpost.store.v1.Imported
+	(*FormerHost)(nil),       // 33: signpost.store.v1.FormerHost
+	(*FormerSettings)(nil),   // 34: signpost.store.v1.FormerSettings
+	(*AuditRecord)(nil),      // 35: signpost.store.v1.AuditRecord
+	(*AuditRecords)(nil),     // 36: signpost.store.v1.AuditRecords
+	(*Import)(nil),           // 37: signpost.store.v1.Import
+	(*ImportProgress)(nil),   // 38: signpost.store.v1.ImportProgress
+	(*Certificate)(nil),      // 39: signpost.store.v1.Certificate
+	(*CertificateOrder)(nil), // 40: signpost.store.v1.CertificateOrder
+	(*Challenge)(nil),        // 41: signpost.store.v1.Challenge
+	(*Orders)(nil),           // 42: signpost.store.v1.Orders
+	(*OrderCount)(nil),       // 43: signpost.store.v1.OrderCount
+	(*Account)(nil),          // 44: signpost.store.v1.Account
+	(*HookPosition)(nil),     // 45: signpost.store.v1.HookPosition
 }
 var file_store_proto_depIdxs = []int32{
 	2,  // 0: signpost.store.v1.Zone.soa:type_name -> signpost.store.v1.Soa
@@ -4056,21 +4337,25 @@ var file_store_proto_depIdxs = []int32{
 	19, // 8: signpost.store.v1.HostControl.lapsed:type_name -> signpost.store.v1.Withdrawal
 	17, // 9: signpost.store.v1.HostControl.endpoint_secrets:type_name -> signpost.store.v1.EndpointSecret
 	18, // 10: signpost.store.v1.HostControl.grants:type_name -> signpost.store.v1.Grant
-	15, // 11: signpost.store.v1.HostControl.related:type_name -> signpost.store.v1.Related
-	16, // 12: signpost.store.v1.Related.ipv4:type_name -> signpost.store.v1.Share
-	16, // 13: signpost.store.v1.Related.ipv6:type_name -> signpost.store.v1.Share
-	18, // 14: signpost.store.v1.ZonePolicy.grants:type_name -> signpost.store.v1.Grant
-	22, // 15: signpost.store.v1.ZonePolicy.formers:type_name -> signpost.store.v1.Former
-	19, // 16: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
-	31, // 17: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
-	32, // 18: signpost.store.v1.AuditRecords.records:type_name -> signpost.store.v1.AuditRecord
-	40, // 19: signpost.store.v1.Orders.counts:type_name -> signpost.store.v1.OrderCount
-	31, // 20: signpost.store.v1.Account.key:type_name -> signpost.store.v1.Sealed
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	31, // 11: signpost.store.v1.HostControl.legacy_secret:type_name -> signpost.store.v1.Sealed
+	15, // 12: signpost.store.v1.HostControl.related:type_name -> signpost.store.v1.Related
+	16, // 13: signpost.store.v1.Related.ipv4:type_name -> signpost.store.v1.Share
+	16, // 14: signpost.store.v1.Related.ipv6:type_name -> signpost.store.v1.Share
+	18, // 15: signpost.store.v1.ZonePolicy.grants:type_name -> signpost.store.v1.Grant
+	22, // 16: signpost.store.v1.ZonePolicy.formers:type_name -> signpost.store.v1.Former
+	19, // 17: signpost.store.v1.Principal.disabled:type_name -> signpost.store.v1.Withdrawal
+	31, // 18: signpost.store.v1.Request.secret:type_name -> signpost.store.v1.Sealed
+	33, // 19: signpost.store.v1.Imported.host:type_name -> signpost.store.v1.FormerHost
+	0,  // 20: signpost.store.v1.Imported.rrsets:type_name -> signpost.store.v1.RRset
+	34, // 21: signpost.store.v1.Imported.settings:type_name -> signpost.store.v1.FormerSettings
+	35, // 22: signpost.store.v1.AuditRecords.records:type_name -> signpost.store.v1.AuditRecord
+	43, // 23: signpost.store.v1.Orders.counts:type_name -> signpost.store.v1.OrderCount
+	31, // 24: signpost.store.v1.Account.key:type_name -> signpost.store.v1.Sealed
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_store_proto_init() }
@@ -4084,7 +4369,7 @@ func file_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_proto_rawDesc), len(file_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
