@@ -77,7 +77,7 @@ func (n *nameServer) Present(ctx context.Context, values []Challenge) error {
 	for _, c := range values {
 		v := c.Value
 		if n.spoil {
-			v = "x" + v[1:]
+			v = "not-" + v
 		}
 		n.held[c.Name] = append(n.held[c.Name], v)
 	}
