@@ -78,9 +78,13 @@ func plain(d *model.NameData) bool {
 	if h == nil || d.Withdrawn {
 		return true
 	}
-	return !h.Checked && len(h.Policy.Fallback) == 0 &&
+	return !h.Checked && len(h.Policy.Fallback) == 0 && !slices.ContainsFunc(d.RRsets, ofAddresses) &&
 		!slices.ContainsFunc(h.Endpoints, func(e model.Endpoint) bool { return e.ID != model.MainEndpoint || e.Site != "" })
 }
+
+// ofAddresses reports whether a record set has addresses, which beside a host nobody but
+// etcdctl puts: an entry could not tell them from the host's.
+func ofAddresses(s model.RRset) bool { return s.Type == dns.TypeA || s.Type == dns.TypeAAAA }
 
 func plainHost(d *model.NameData) flags {
 	if d.Withdrawn || len(d.Host.Addresses()) == 0 || !plain(d) {
