@@ -27,14 +27,12 @@ func (f *follower) watch(ctx context.Context) *ending {
 
 	in := f.inflow()
 	running.Go(func() { in.run(ctx) })
-	var opened, believed bool
-	created := 0
-	var early []inflowing // of spans that were open before others
+	door := door{spans: len(f.spans)}
 	probes := make(chan probed, 1)
 	probing := false
 	look := func() {
 		probing = true
-		p := probe{store: f.s, limit: f.o.ProbeEvery / 2, at: f.at, seen: f.seen, opens: opened && !believed}
+		p := probe{store: f.s, limit: f.o.ProbeEvery / 2, at: f.at, seen: f.seen, opens: door.opened() && !door.believed}
 		running.Go(func() { probes <- p.run(ctx) })
 	}
 	tick := time.NewTicker(f.o.ProbeEvery)
@@ -45,7 +43,7 @@ func (f *follower) watch(ctx context.Context) *ending {
 	f.awaited = awaited{}
 	for {
 		responses := in.out
-		if opened && !believed {
+		if door.opened() && !door.believed {
 			responses = nil
 		}
 		var end *ending
@@ -66,16 +64,10 @@ func (f *follower) watch(ctx context.Context) *ending {
 			switch {
 			case !open:
 				end = &ending{what: TroubleWatch, err: in.err}
-			case r.Created:
-				created++
-				opened = created == len(f.spans)
-				if opened && !probing {
+			default:
+				if end = f.takeAll(in, door.take(r)); r.Created && door.opened() && !probing {
 					look()
 				}
-			case !believed && r.Err() == nil:
-				early = append(early, r)
-			default:
-				end = f.takeFrom(in, r)
 			}
 		case <-tick.C:
 			if !probing {
@@ -84,11 +76,9 @@ func (f *follower) watch(ctx context.Context) *ending {
 		case p := <-probes:
 			probing = false
 			if end = f.judge(p); end == nil && p.err == nil && p.opens {
-				believed, f.believed = true, time.Now()
-				for ; len(early) > 0 && end == nil; early = early[1:] {
-					end = f.takeFrom(in, early[0])
-				}
-			} else if end == nil && opened && !believed && !p.opens {
+				f.believed = time.Now()
+				end = f.takeAll(in, door.believe())
+			} else if end == nil && door.opened() && !door.believed && !p.opens {
 				look()
 			}
 		}
@@ -98,9 +88,44 @@ func (f *follower) watch(ctx context.Context) *ending {
 	}
 }
 
-func (f *follower) takeFrom(in *inflow, r inflowing) *ending {
-	in.waiting.Add(-sizeOf(r.WatchResponse))
-	return f.take(r)
+// door keeps what a watch brings until all its spans are open and it is believed. Errors
+// come through: they end the watch.
+type door struct {
+	spans, created int
+	believed       bool
+	early          []inflowing
+}
+
+func (d *door) opened() bool { return d.created == d.spans }
+
+// take is what may be taken now that r has come.
+func (d *door) take(r inflowing) []inflowing {
+	switch {
+	case r.Created:
+		d.created++
+		return nil
+	case !d.believed && r.Err() == nil:
+		d.early = append(d.early, r)
+		return nil
+	}
+	return []inflowing{r}
+}
+
+// believe is what has come before.
+func (d *door) believe() []inflowing {
+	early := d.early
+	d.early, d.believed = nil, true
+	return early
+}
+
+func (f *follower) takeAll(in *inflow, responses []inflowing) *ending {
+	for _, r := range responses {
+		in.waiting.Add(-sizeOf(r.WatchResponse))
+		if end := f.take(r); end != nil {
+			return end
+		}
+	}
+	return nil
 }
 
 // take delivers the revisions of one response.

@@ -112,6 +112,18 @@ func TestWordsOnAHostOfPlainAddresses(t *testing.T) {
 	}
 }
 
+// Addresses that somebody has put beside a host with etcdctl are not the host's: a word on
+// the host does not take them away, whether it comes later or is read with them.
+func TestAddressesBesideAHostAreNotTheHosts(t *testing.T) {
+	w := staged(t, "policy all; main 4")
+	h, _ := scene("policy all; main 4")
+	w.step(model.Change{Key: nameKey(sceneHost), Name: &model.NameData{Host: h, RRsets: []model.RRset{rrset(dns.TypeA, "192.0.2.77")}}})
+	w.say("word host drain")
+	if got := says(w.view, string(sceneHost), dns.TypeA); got != "NOERROR aa; answer h.example.org. 60 A 192.0.2.77" {
+		t.Errorf("a drained host has %s, want what is stored beside it", got)
+	}
+}
+
 func entriesOf(v *zone.View) []string { return recordsOf(v.Zone(sceneZone)) }
 
 func TestWordsOnNamesWithoutAHost(t *testing.T) {
