@@ -122,7 +122,7 @@ func TestAZoneFileIsImportedAndExported(t *testing.T) {
 func TestNamedCheckzoneAcceptsAnExport(t *testing.T) {
 	checker, err := exec.LookPath("named-checkzone")
 	if err != nil {
-		t.Skip("named-checkzone is not installed")
+		t.Skip("named-checkzone is not installed: apt-get install bind9-utils")
 	}
 	s := start(t)
 	if _, err := s.load(s.admin(), &pb.ImportZoneRequest{Name: "vo.example.org"}, zoneFile); err != nil {

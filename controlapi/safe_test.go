@@ -19,7 +19,7 @@ func TestWhatIsAskedWithGETChangesNothing(t *testing.T) {
 	eachMethod(t, func(t *testing.T, m protoreflect.MethodDescriptor) {
 		rule, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
 		if rule.GetGet() == "" {
-			t.Skip("not offered under GET")
+			t.Skip("it is not offered under GET, so there is nothing to try")
 		}
 		seen++
 		s := start(t)

@@ -22,7 +22,7 @@ var atLimit = flag.Bool("limit", false, "import zone files as large as they may 
 // has just started, so that its peak is of this file alone.
 func TestAFileAtTheLimit(t *testing.T) {
 	if !*atLimit {
-		t.Skip("give -limit to measure")
+		t.Skip("it takes minutes; run it with -args -limit")
 	}
 	m := startMeasured(t)
 	again := func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 func TestBINDTransfersAZone(t *testing.T) {
 	named, err := exec.LookPath("named")
 	if err != nil {
-		t.Skip("BIND is not installed")
+		t.Skip("BIND is not installed: apt-get install bind9")
 	}
 	dir := t.TempDir()
 	port, err := ports.Pairs("127.0.0.1", 1)

@@ -98,7 +98,7 @@ func TestCloudInit(t *testing.T) {
 func TestCloudInitTakesTheSnippet(t *testing.T) {
 	path, err := exec.LookPath("cloud-init")
 	if err != nil {
-		t.Skip("cloud-init is not installed")
+		t.Skip("cloud-init is not installed: apt-get install cloud-init")
 	}
 	if out, err := exec.CommandContext(t.Context(), path, "schema", "--config-file", root+"dist/cloud-init.yaml").CombinedOutput(); err != nil || !strings.Contains(string(out), "Valid") {
 		t.Errorf("%v\n%s", err, out)
@@ -108,7 +108,7 @@ func TestCloudInitTakesTheSnippet(t *testing.T) {
 func TestSystemdTakesTheUnit(t *testing.T) {
 	path, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd-analyze is not installed")
+		t.Skip("systemd-analyze is not installed: apt-get install systemd")
 	}
 	self, err := os.Executable() // a program that is there, in the place of ours
 	if err != nil {

@@ -44,7 +44,7 @@ func TestTheManualsFileAndTheUnitGoTogether(t *testing.T) {
 func TestSystemdTakesTheUnitAndFindsItShutIn(t *testing.T) {
 	path, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd-analyze is not installed")
+		t.Skip("systemd-analyze is not installed: apt-get install systemd")
 	}
 	self, err := os.Executable() // a program that is there, in the place of ours
 	if err != nil {
