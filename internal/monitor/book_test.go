@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -72,14 +73,15 @@ func (d *desk) tried() string {
 	return strings.Join(out, " ")
 }
 
-// round lets every target be tried once; those at the addresses in bad fail.
+// round lets every target be tried once, in the order they were put (what is told in a
+// doubt depends on it); those at the addresses in bad fail.
 func (d *desk) round(times int, bad ...string) {
 	d.arrange(d.now)
 	for range times {
 		d.now += 5 * time.Second
-		for id, t := range d.targets {
+		for _, id := range slices.Sorted(maps.Keys(d.targets)) {
 			a := model.Attempt{Reason: model.Fine}
-			if slices.Contains(bad, t.addr.String()) {
+			if slices.Contains(bad, d.targets[id].addr.String()) {
 				a.Reason = model.Refused
 			}
 			d.see(id, a, d.now)
