@@ -13,8 +13,6 @@ import (
 	"signpost/test/proctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
-
 // cluster is what the README's "Production" section starts.
 type cluster struct {
 	dir           string

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"signpost/internal/access/oidc"
 	"signpost/internal/access/oidc/oidctest"
 	"signpost/internal/proc/control"
+	"signpost/test/proctest"
 )
 
 // TestCutoverScripts runs testdata/cutover/*.txtar as TestScripts does its own, against
@@ -28,10 +28,7 @@ import (
 //	get WHO PATH REGEXP   the service answers this to WHO: FQDN:SECRET, or the provider's
 //	                      word for somebody; the answer is "STATUS BODY"
 func TestCutoverScripts(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	bin := filepath.Dir(proctest.Bin(t, "signpost"))
 	provider := oidctest.New(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/cutover",

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"testing"
@@ -18,6 +18,7 @@ import (
 	"signpost/internal/model"
 	"signpost/internal/proc/dev"
 	"signpost/internal/store"
+	"signpost/test/proctest"
 )
 
 // TestScripts runs testdata/*.txtar: transcripts of the command, as it is built for
@@ -28,10 +29,7 @@ import (
 //	keep VAR REGEXP                keeps the last output's first group as $VAR
 //	without-servers                stops everything but the command
 func TestScripts(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	bin := filepath.Dir(proctest.Bin(t, "signpost"))
 	ca := newAuthority(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,17 +16,11 @@ import (
 	"signpost/test/proctest"
 )
 
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
-
 // programs is a folder with all that is ours.
 func programs(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Dir(proctest.Bin(t, "coredns"))
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(bin, "bench-coredns"), "./coredns")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	proctest.BinAs(t, "bench-coredns", "./test/bench/coredns")
 	return bin
 }
 

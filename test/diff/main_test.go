@@ -4,11 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"signpost/test/proctest"
 )
-
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 // TestEveryDifferenceIsExplained: what is let through has its line in the table, and
 // the table has no line for what is not.

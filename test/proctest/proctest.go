@@ -12,8 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,48 +24,6 @@ import (
 // Patience is how long a test waits for a state that must come. It bounds a failing
 // test; no passing test waits for it.
 const Patience = 30 * time.Second
-
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "signpost-bin-")
-	if err != nil {
-		return "", err
-	}
-	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	if err != nil {
-		return dir, err
-	}
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", dir+"/", "./cmd/...", "./test/cmd/...")
-	cmd.Dir = strings.TrimSpace(string(root))
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return dir, nil
-})
-
-// Main builds what the tests ask for, runs them and removes the programs.
-func Main(m *testing.M) int {
-	code := m.Run()
-	if built.Load() {
-		if dir, _ := build(); dir != "" {
-			os.RemoveAll(dir)
-		}
-	}
-	return code
-}
-
-var built atomic.Bool
-
-// Bin is the path of a program, built on first use.
-func Bin(t testing.TB, name string) string {
-	t.Helper()
-	built.Store(true)
-	dir, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
-}
 
 // Proc is a program that a test started.
 type Proc struct {
@@ -87,9 +43,13 @@ func Start(t testing.TB, dir, name, program string, args ...string) *Proc {
 	return Run(t, dir, name, Bin(t, program), args...)
 }
 
-// Run is Start for a program of others.
+// Run is Start for a program of others. With the race detector it skips the test: the
+// detector does not look into other processes, and make test runs them.
 func Run(t testing.TB, dir, name, path string, args ...string) *Proc {
 	t.Helper()
+	if race {
+		t.Skip("started programs have no race detector")
+	}
 	p := &Proc{Name: name, t: t, dir: dir, args: append([]string{path}, args...), log: filepath.Join(dir, name+".log")}
 	p.Restart()
 	t.Cleanup(func() {

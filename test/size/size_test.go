@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
-
-	"signpost/test/proctest"
 )
 
 var (
@@ -22,8 +19,6 @@ var (
 	idle    = flag.Duration("idle", 30*time.Second, "with -size: how long a process is left alone before its memory is taken as settled")
 	profile = flag.String("profile", "", "with -size: a folder for heap profiles of each process, and a CPU profile of its start")
 )
-
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 // TestSize measures real processes on one machine, by what the operating system says
 // of them. It judges nothing: the figures are for docs/benchmarks.md.

@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"signpost/test/proctest"
 )
 
 var (
@@ -26,8 +24,6 @@ var (
 	span    = flag.Duration("updates-for", 3*time.Second, "how long ours is measured each time")
 	count   = flag.Int("updates-count", 2500, "how many updates BIND is sent each time")
 )
-
-func TestMain(m *testing.M) { os.Exit(proctest.Main(m)) }
 
 // hosts is how many names there are at each.
 const hosts = 512
