@@ -5,9 +5,10 @@
 set -eu
 go=${GO:-go}
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-for p in $($go list ./...); do
-  d=$($go list -f '{{.Dir}}' "$p")
+packages=$(mktemp)
+trap 'rm -f "$out" "$packages"' EXIT
+$go list -f '{{.ImportPath}}={{.Dir}}' ./... >"$packages"
+while IFS='=' read -r p d <&3; do
   for f in $(grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' "$d"/*_test.go 2>/dev/null | awk '{print $2}'); do
     echo "== $p $f"
     if $go test -run '^$' -fuzz "^$f\$" -fuzztime "$1" -fuzzminimizetime 10x "$p" >"$out" 2>&1; then
@@ -20,4 +21,4 @@ for p in $($go list ./...); do
     fi
     echo "$f: the time was up while a worker was busy; nothing was found"
   done
-done
+done 3<"$packages"
