@@ -8,8 +8,9 @@ import (
 
 // clock is a control service's, set by the test.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	gone time.Duration // on a clock that is never set
 }
 
 func (c *clock) read() time.Time {
@@ -18,10 +19,24 @@ func (c *clock) read() time.Time {
 	return c.now
 }
 
+// add sets it.
 func (c *clock) add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
+}
+
+func (c *clock) elapsed() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
+}
+
+// pass lets time go by that it does not show.
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone += d
 }
 
 type logBuffer struct {

@@ -312,14 +312,14 @@ func TestFollowersAreRefreshedWithTheirMainHost(t *testing.T) {
 		s.clock.add(30 * time.Minute)
 		_, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: router, Addresses: []string{"192.0.2.1"}})
 		s.done(err)
-		_, _, err = s.service.EndLeases(t.Context())
+		_, _, err = s.endLeases()
 		s.done(err)
 	}
 	if h := s.get(nas); h.GetLapsed() != nil {
 		t.Error(h)
 	}
 	s.clock.add(2 * time.Hour)
-	if n, _, err := s.service.EndLeases(t.Context()); n < 3 || err != nil {
+	if n, _, err := s.endLeases(); n < 3 || err != nil {
 		t.Fatal(n, err)
 	}
 	_, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: router, Addresses: []string{"192.0.2.2"}})

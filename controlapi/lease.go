@@ -23,12 +23,14 @@ const (
 // EndLeases withdraws hosts that were not refreshed within their zone's lease, and frees
 // the names of those that have been withdrawn for long; a blocked one stays. Each is a
 // change by itself, which looks at everything again, so that any number of services may
-// do this at once. After some it stops; the rest is for the next time.
+// do this at once. After some it stops; the rest is for the next time. What the clock says
+// is not enough: a host must have been seen unrefreshed for a while.
 func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err error) {
 	zones, err := s.leasedZones(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
+	s.overdue.begin()
 	for _, zone := range zones {
 		for after := model.Name(""); ; {
 			due, last, err := s.dueHosts(ctx, zone, after)
@@ -56,6 +58,7 @@ func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err erro
 			}
 		}
 	}
+	s.overdue.end()
 	return withdrawn, freed, nil
 }
 
@@ -96,7 +99,7 @@ func (s *Service) dueHosts(ctx context.Context, zone, after model.Name) (due []m
 	}
 	hosts, err := tx.Hosts(z, after, leasePage)
 	for _, h := range hosts {
-		if h.Data != nil && h.Data.Host != nil && leaseStep(policy, h.Host, s.now()) != "" {
+		if h.Data != nil && h.Data.Host != nil && s.leaseStepNow(policy, h) != "" {
 			due = append(due, h.Name)
 		}
 	}
@@ -129,6 +132,15 @@ func leaseStep(policy *model.ZonePolicy, h *model.HostControl, now time.Time) ac
 	return access.HostDelete
 }
 
+// leaseStepNow is leaseStep now, once this service has seen for long enough that it is due.
+func (s *Service) leaseStepNow(policy *model.ZonePolicy, h store.Named) access.Action {
+	step := leaseStep(policy, h.Host, s.now())
+	if step != "" && !s.overdue.long(h.Name, step, leaseEnd(policy, h.Host), watchOf(policy), s.elapsed()) {
+		return ""
+	}
+	return step
+}
+
 // leaseEnd is when something is done to a host that is not refreshed; zero: never.
 func leaseEnd(policy *model.ZonePolicy, h *model.HostControl) time.Time {
 	end := policy.LeaseEnd(h)
@@ -155,7 +167,7 @@ func (s *Service) endLease(ctx context.Context, name model.Name) (step access.Ac
 		if err != nil {
 			return err
 		}
-		step = leaseStep(policy, h.Host, s.now())
+		step = s.leaseStepNow(policy, h)
 		last.call.action = step
 		switch step {
 		case access.HostDisable:

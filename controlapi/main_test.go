@@ -105,7 +105,7 @@ func (s *server) serve(change ...func(*controlapi.Config)) *server {
 	t := s.t
 	t.Helper()
 	c := controlapi.Config{
-		Store: s.store, Version: "test", Now: s.clock.read, Metrics: s.metrics, Users: people,
+		Store: s.store, Version: "test", Now: s.clock.read, Elapsed: s.clock.elapsed, Metrics: s.metrics, Users: people,
 		Operators: []model.PrincipalName{"group:egi/operators"},
 		Log:       slog.New(slog.NewJSONHandler(s.log, nil)),
 	}

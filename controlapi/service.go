@@ -39,6 +39,7 @@ type Config struct {
 	// logged in; 0: 30 days.
 	GroupMaxAge time.Duration
 	Now         func() time.Time      // nil: time.Now
+	Elapsed     func() time.Duration  // on a clock that is never set; nil: since New
 	Log         *slog.Logger          // nil: none
 	Metrics     prometheus.Registerer // nil: none
 	Audit       *auditlog.File        // for what is to be kept; nil: none
@@ -77,6 +78,8 @@ type Service struct {
 	groupMaxAge time.Duration
 	uses        uses
 	now         func() time.Time
+	elapsed     func() time.Duration
+	overdue     overdue
 	log         *slog.Logger
 	audit       *auditlog.File
 	authority   *Authority
@@ -103,6 +106,9 @@ func New(c Config) (*Service, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if begun := time.Now(); c.Elapsed == nil {
+		c.Elapsed = func() time.Duration { return time.Since(begun) }
+	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = heartbeat
 	}
@@ -125,7 +131,7 @@ func New(c Config) (*Service, error) {
 	s := &Service{
 		store: c.Store, version: c.Version, nameServers: c.NameServers, users: c.Users, issuers: c.Issuers, operators: c.Operators, barred: c.Barred,
 		groupMaxAge: cmp.Or(c.GroupMaxAge, groupMaxAge),
-		now:         c.Now, log: c.Log, audit: c.Audit, authority: c.Authority, validator: v, metrics: m, heartbeat: c.Heartbeat,
+		now:         c.Now, elapsed: c.Elapsed, log: c.Log, audit: c.Audit, authority: c.Authority, validator: v, metrics: m, heartbeat: c.Heartbeat,
 		guesses: limits.NewGuesses(), delayed: make(chan struct{}, mostDelayed), paces: limits.NewPaces(), reads: limits.NewPaces(), refusals: auditlog.NewRefusals(), failures: auditlog.NewRefusals(), turns: limits.NewTurns(),
 		importSize: c.ImportSize, importIdle: c.ImportIdle, importTell: c.ImportTell,
 	}

@@ -26,9 +26,15 @@ func TestServeEndsLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	now := time.Now()
+	now, start := time.Now(), time.Now()
 	read := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	s, err := controlapi.New(controlapi.Config{Store: st, Now: read})
+	s, err := controlapi.New(controlapi.Config{Store: st, Now: read, Elapsed: func() time.Duration {
+		// Each reading is a minute later: hosts are watched before they are withdrawn.
+		mu.Lock()
+		defer mu.Unlock()
+		start = start.Add(-time.Minute)
+		return now.Sub(start)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,63 @@
+package controlapi_test
+
+import (
+	"testing"
+	"time"
+
+	"signpost/controlapi"
+	pb "signpost/proto/signpost/v1"
+)
+
+// A control service whose clock is a day ahead withdraws no host that is refreshed within
+// its lease, be it at another service; one that is not refreshed goes, whatever the clock.
+func TestAClockThatIsAheadWithdrawsNobody(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{Lease: new(uint32(3600))})
+	s.host("lost.vo.example.org", "192.0.2.1")
+	secret := s.host("app.vo.example.org", "192.0.2.2")
+	ahead := s.again(func(c *controlapi.Config) {
+		c.Now = func() time.Time { return s.clock.read().Add(day) }
+		c.Elapsed = s.clock.elapsed
+	})
+	withdrawn := 0
+	for range 8 { // of half an hour each
+		w, _, err := ahead.service.EndLeases(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		withdrawn += w
+		s.clock.add(30 * time.Minute)
+		s.clock.pass(30 * time.Minute)
+		_, err = s.hosts.SetAddresses(as("app.vo.example.org", secret), &pb.SetAddressesRequest{Fqdn: "app.vo.example.org", Addresses: []string{"192.0.2.2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.shown("app.vo.example.org").Lapsed != nil {
+		t.Error("the host that is refreshed is withdrawn")
+	}
+	if s.shown("lost.vo.example.org").Lapsed == nil || withdrawn != 1 {
+		t.Errorf("%d withdrawn, want the one that is not refreshed", withdrawn)
+	}
+}
+
+// A clock that is set ahead, and back after a while, has no effect: what was seen due is
+// not, and its time begins anew.
+func TestAClockThatJumpsWithdrawsNobody(t *testing.T) {
+	s := start(t)
+	s.open("vo.example.org")
+	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{Lease: new(uint32(3600))})
+	s.host("app.vo.example.org", "192.0.2.2")
+	for range 5 {
+		for _, jump := range []time.Duration{2 * time.Hour, -2 * time.Hour} {
+			s.clock.add(jump)
+			if w, f, err := s.service.EndLeases(t.Context()); w+f != 0 || err != nil {
+				t.Fatal(w, f, err)
+			}
+			s.clock.pass(time.Hour)
+		}
+	}
+	s.clock.add(2 * time.Hour)
+	s.ends("not refreshed indeed", 1, 0)
+}
