@@ -26,8 +26,8 @@ const (
 type upkeep struct {
 	log                  *slog.Logger
 	size, inUse, quota   *prometheus.GaugeVec
-	compacted            int64        // the last compaction's revision
-	seen                 atomic.Int64 // when it was seen, in nanoseconds since 1970
+	compacted            int64                     // the last compaction's revision
+	seen                 atomic.Pointer[time.Time] // when it was seen; clocks are set, so it is kept as read
 	warnedOld, warnedBig time.Time
 	toldRefused          bool
 }
@@ -43,11 +43,11 @@ func newUpkeep(reg prometheus.Registerer, log *slog.Logger, now time.Time) *upke
 		inUse: gauge("signpost_etcd_database_in_use_bytes", "What of an etcd member's database would be left by defragmenting it."),
 		quota: gauge("signpost_etcd_database_quota_bytes", "The most that an etcd member's database may have."),
 	}
-	u.seen.Store(now.UnixNano())
+	u.seen.Store(&now)
 	reg.MustRegister(u.size, u.inUse, u.quota, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "signpost_etcd_compaction_age_seconds",
 		Help: "How long ago etcd was seen to have compacted, or to have nothing to compact; since the start if never.",
-	}, func() float64 { return time.Since(time.Unix(0, u.seen.Load())).Seconds() }))
+	}, func() float64 { return time.Since(*u.seen.Load()).Seconds() }))
 	return u
 }
 
@@ -105,9 +105,9 @@ func (u *upkeep) members(by map[string]store.Status, now time.Time) {
 func (u *upkeep) history(h store.History, now time.Time) {
 	if h.Compacted != u.compacted || h.Compacted >= h.Revision {
 		u.compacted = h.Compacted
-		u.seen.Store(now.UnixNano())
+		u.seen.Store(&now)
 	}
-	age := now.Sub(time.Unix(0, u.seen.Load()))
+	age := now.Sub(*u.seen.Load())
 	if age >= uncompacted && now.Sub(u.warnedOld) >= warnEvery {
 		u.warnedOld = now
 		u.log.Warn("etcd was not compacted for long and fills up: set --auto-compaction-mode=periodic --auto-compaction-retention=1h",
