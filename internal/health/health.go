@@ -14,7 +14,7 @@ const (
 	firstHold   = 10 * time.Second
 	longestHold = 10 * time.Minute
 	freeTurns   = 2               // for the worse, that are not held
-	calm        = 2 * longestHold // up for so long forgets them
+	calm        = 2 * longestHold // after so long without one they are forgotten
 )
 
 // Mind is what a checker thinks of one target. It is not safe for concurrent use.
@@ -25,6 +25,7 @@ type Mind struct {
 	heard      int // attempts while there is no verdict
 	why        model.Reason
 	turned     time.Duration // when the verdict last changed
+	rose       time.Duration // when it last was down no more
 	suspected  turns
 	fell       turns
 }
@@ -81,8 +82,9 @@ func (m *Mind) Heard() bool { return m.fails > 0 || m.oks > 0 }
 //	         otherwise                                  the same
 //
 // A state is held from when it began: not at all the first two times, then 10 s, doubling
-// to 10 min; being up for 20 min forgets how often. Turning suspect and turning down are
-// counted apart.
+// to 10 min. Turning suspect and turning down are counted apart: 20 min in a row up forget
+// how often it was suspect, and 20 min not down how often it was that. Or a target that
+// loses an answer every quarter of an hour would be kept away for what it was months ago.
 func (m *Mind) See(a model.Attempt, now time.Duration) (changed bool) {
 	switch {
 	case a.Reason == model.Fine:
@@ -103,13 +105,14 @@ func (m *Mind) See(a model.Attempt, now time.Duration) (changed bool) {
 		}
 	case model.Suspect:
 		if m.fails >= m.fall {
-			m.verdict = model.Down
-			m.fell++
+			m.fallen(now)
 		} else {
 			m.recover(now, m.suspected)
 		}
 	case model.Down:
-		m.recover(now, m.fell)
+		if m.recover(now, m.fell); m.verdict == model.Up {
+			m.rose = now
+		}
 	}
 	if m.verdict != was {
 		m.turned = now
@@ -131,15 +134,22 @@ func (m *Mind) first() model.Verdict {
 
 func (m *Mind) worsen(now time.Duration) {
 	if now-m.turned >= calm {
-		m.suspected, m.fell = 0, 0
+		m.suspected = 0
 	}
 	if m.fails >= m.fall {
-		m.verdict = model.Down
-		m.fell++
+		m.fallen(now)
 		return
 	}
 	m.verdict = model.Suspect
 	m.suspected++
+}
+
+func (m *Mind) fallen(now time.Duration) {
+	if now-m.rose >= calm {
+		m.fell = 0
+	}
+	m.verdict = model.Down
+	m.fell++
 }
 
 func (m *Mind) recover(now time.Duration, times turns) {
