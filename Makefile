@@ -47,10 +47,11 @@ interop: ## the same answers as BIND, Knot and NSD on PEERS random zones (of SEE
 
 KILLS ?= 1000
 IMPORT_KILLS ?= 100
-chaos: ## control services killed KILLS times in mid-call, in process and as processes, and IMPORT_KILLS times in an import; monitors cut off (root)
+chaos: ## control services killed KILLS times in mid-call, in process and as processes, and IMPORT_KILLS times in an import; monitors cut off (root); clocks that jump
 	$(GO) test -count=1 -v -timeout 60m -run 'TestOneChangeIsOneChange' ./test -args -kills $(KILLS)
 	$(GO) test -count=1 -v -timeout 30m -run 'TestAKilledImport' ./test -args -import-kills $(IMPORT_KILLS)
 	$(GO) test -count=1 -v -timeout 10m -run 'TestMonitorsAreCutOff' ./test -args -netns
+	GOFLAGS=-overlay=$$($(GO) run ./test/clocks) CLOCK_JUMPS=3 $(GO) test -count=1 -v -timeout 30m -run 'TestFailover$$|TestHeartbeatsOfAgents' ./test
 
 SIZES  ?= 1000,100000
 GROWTH ?= 1000,100000

@@ -65,6 +65,7 @@ func TestFailover(t *testing.T) {
 		t.Run("it comes back, and an operator is wanted", func(t *testing.T) { t.Parallel(); p.comesBackByHand(t) })
 		t.Run("The last answer is never taken away by a health check: all instances die", func(t *testing.T) { t.Parallel(); p.allDie(t) })
 		t.Run("one of three checkers is cut off from an instance, then two are", func(t *testing.T) { t.Parallel(); p.cutOff(t) })
+		t.Run("a drain for a while ends by itself, and not before", func(t *testing.T) { t.Parallel(); p.drainEnds(t) })
 		t.Run("a name follows the active one through three elections", func(t *testing.T) { t.Parallel(); p.elections(t) })
 	})
 	t.Run("One checker's trouble is not the endpoint's: it is cut off from all", p.cutOffFromAll)
@@ -116,6 +117,20 @@ func (p *pool) comesBackByHand(t *testing.T) {
 	p.stays(t, poolInterval, fqdn, i[1].addr)
 	p.signpost(t, "endpoint", "admin", fqdn, "north-0", "auto")
 	p.everywhere(t, fqdn, dns.TypeA, i[0].addr)
+}
+
+// drainEnds counts from when the drain was acknowledged, which its time begins before: it
+// is over after etcd's lease for it, looked for every second or so.
+func (p *pool) drainEnds(t *testing.T) {
+	const span = 10 * time.Second
+	fqdn, i := p.host(t, "drained", failover, "north", "south")
+	p.voted(t, fqdn, "up", "up")
+	began := time.Now()
+	p.signpost(t, "endpoint", "admin", fqdn, "north-0", "drain", "--for", span.String())
+	p.everywhere(t, fqdn, dns.TypeA, i[1].addr)
+	if took := p.switches(t, began, fqdn, i[0].addr); took < span {
+		t.Errorf("a drain for %s was over after %s", span, took)
+	}
 }
 
 func (p *pool) allDie(t *testing.T) {
