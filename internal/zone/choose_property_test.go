@@ -2,9 +2,11 @@ package zone_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -56,6 +58,35 @@ func TestTheOrderInWhichThingsWereSaidDoesNotMatter(t *testing.T) {
 		want := tells(zone.Choose(h, said))
 		said.Votes = rapid.Permutation(said.Votes).Draw(t, "other votes")
 		said.Checkers = rapid.Permutation(said.Checkers).Draw(t, "other checkers")
+		if got := tells(zone.Choose(h, said)); got != want {
+			t.Fatalf("it is %q and %q", got, want)
+		}
+	})
+}
+
+// What the clocks of those said who wrote it does not matter, be they hours ahead or behind.
+func TestNoClockDecidesAnAnswer(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h, said := anyHost(t), anySaid(t)
+		want := tells(zone.Choose(h, said))
+		clock := func() time.Time {
+			return time.Unix(rapid.Int64Range(-1<<33, 1<<33).Draw(t, "time"), 0)
+		}
+		for i := range said.Votes {
+			said.Votes[i].Time = clock()
+		}
+		words := []*model.Word{said.Host}
+		for _, of := range []map[string]*model.Word{said.Sites, said.Endpoints} {
+			words = slices.AppendSeq(words, maps.Values(of))
+		}
+		for _, w := range words {
+			if w != nil {
+				w.Time, w.ExpireTime, w.Marker = clock(), clock(), "7"
+			}
+		}
+		for _, o := range said.Overs {
+			o.Time = clock()
+		}
 		if got := tells(zone.Choose(h, said)); got != want {
 			t.Fatalf("it is %q and %q", got, want)
 		}
