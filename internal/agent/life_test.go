@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +178,36 @@ func TestAMachineThatIsNotWellDrainsItselfIfItIsToldTo(t *testing.T) {
 		m.ail(nil)
 		m.after(time.Minute)
 		m.want("three successes", "+1m10s undrain")
+		m.ends()
+	})
+}
+
+// A machine whose health comes and goes does not have its name come and go as often.
+func TestAMachineThatFlapsIsHeldDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t)
+		m.cfg.Endpoint, m.cfg.NoHeartbeat, m.cfg.Health, m.cfg.DrainUnwell = true, true, m.try, true
+		m.run()
+		flap := func(minutes int) (drains int) {
+			m.since()
+			for range minutes {
+				m.ail(errors.New("exit status 1"))
+				m.after(30 * time.Second)
+				m.ail(nil)
+				m.after(30 * time.Second)
+			}
+			return strings.Count("\n"+m.since(), "s drain")
+		}
+		if n := flap(10); n < 4 || n > 8 {
+			t.Errorf("in ten minutes it was drained %d times, want 4 to 8", n)
+		}
+		if flap(50); flap(60) > 7 {
+			t.Error("in the hour after that it was drained more than 7 times")
+		}
+		m.after(time.Hour) // it is well
+		if n := flap(2); n != 2 {
+			t.Errorf("what is long ago counts: in two minutes it was drained %d times, want 2", n)
+		}
 		m.ends()
 	})
 }

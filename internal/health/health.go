@@ -13,8 +13,9 @@ import (
 const (
 	firstHold   = 10 * time.Second
 	longestHold = 10 * time.Minute
-	freeTurns   = 2               // for the worse, that are not held
-	calm        = 2 * longestHold // after so long without one they are forgotten
+	freeTurns   = 2 // for the worse, that are not held
+	// Calm is after how long without a turn for the worse those before are forgotten.
+	Calm = 2 * longestHold
 )
 
 // Mind is what a checker thinks of one target. It is not safe for concurrent use.
@@ -26,18 +27,18 @@ type Mind struct {
 	why        model.Reason
 	turned     time.Duration // when the verdict last changed
 	rose       time.Duration // when it last was down no more
-	suspected  turns
-	fell       turns
+	suspected  Turns
+	fell       Turns
 }
 
-// turns counts how often a target turned for the worse in one way without having been up
-// for long.
-type turns int
+// Turns counts how often something turned for the worse in one way without having been
+// well for long.
+type Turns int
 
-// hold is how long it is held in that state: 0, 0, 10 s, 20 s, 40 s, ... 10 min.
-func (n turns) hold() time.Duration {
+// Hold is how long it is held in that state: 0, 0, 10 s, 20 s, 40 s, ... 10 min.
+func (n Turns) Hold() time.Duration {
 	hold := firstHold
-	for i := turns(freeTurns) + 1; i < n && hold < longestHold; i++ {
+	for i := Turns(freeTurns) + 1; i < n && hold < longestHold; i++ {
 		hold *= 2
 	}
 	if n <= freeTurns {
@@ -133,7 +134,7 @@ func (m *Mind) first() model.Verdict {
 }
 
 func (m *Mind) worsen(now time.Duration) {
-	if now-m.turned >= calm {
+	if now-m.turned >= Calm {
 		m.suspected = 0
 	}
 	if m.fails >= m.fall {
@@ -145,15 +146,15 @@ func (m *Mind) worsen(now time.Duration) {
 }
 
 func (m *Mind) fallen(now time.Duration) {
-	if now-m.rose >= calm {
+	if now-m.rose >= Calm {
 		m.fell = 0
 	}
 	m.verdict = model.Down
 	m.fell++
 }
 
-func (m *Mind) recover(now time.Duration, times turns) {
-	if m.oks >= m.rise && now-m.turned >= times.hold() {
+func (m *Mind) recover(now time.Duration, times Turns) {
+	if m.oks >= m.rise && now-m.turned >= times.Hold() {
 		m.verdict = model.Up
 	}
 }

@@ -90,13 +90,13 @@ func TestRecoveryTakesLongerEachTime(t *testing.T) {
 			t.Errorf("the %d. time it was down for %v, wanted %v", i+1, got, want)
 		}
 	}
-	now += calm - 2*time.Second
+	now += Calm - 2*time.Second
 	if got := down(); got != longestHold {
-		t.Errorf("after just less than %v up it was down for %v", calm, got)
+		t.Errorf("after just less than %v up it was down for %v", Calm, got)
 	}
-	now += calm
+	now += Calm
 	if got := down(); got != time.Second {
-		t.Errorf("after %v up it was down for %v", calm, got)
+		t.Errorf("after %v up it was down for %v", Calm, got)
 	}
 }
 
