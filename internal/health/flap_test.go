@@ -135,3 +135,34 @@ func TestSuspicionsDoNotKeepOutagesInMind(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatFlapsTogetherIsToldSeldom, too: a checker that doubts itself again and again, as
+// all that it tries comes and goes, tells no more than of each by itself.
+func TestWhatFlapsTogetherIsToldSeldom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sites := []string{"a", "b", "c"}[:rapid.IntRange(1, 3).Draw(t, "sites")]
+		c := newCourt(sites...)
+		told := map[string][]time.Duration{}
+		plan := rapid.SliceOfN(rapid.SliceOfN(rapid.Bool(), len(sites), len(sites)), 1, 12).Draw(t, "plan")
+		length := rapid.IntRange(1, 20).Draw(t, "length")
+		for n := 0; c.now < 40*time.Minute; n++ {
+			c.now += 5 * time.Second
+			fail := plan[n/length%len(plan)]
+			for i, site := range sites {
+				for k := range 10 {
+					id := site + string(rune('0'+k))
+					for _, ch := range c.See(id, against(fail[i]), c.now) {
+						if told[ch.Target] = append(told[ch.Target], c.now); ch.Verdict == model.Down && c.Doubt() == InAll {
+							t.Fatalf("in doubt it tells that %s is down", ch.Target)
+						}
+					}
+				}
+			}
+		}
+		for id, times := range told {
+			if n := most(times, flapWindow); n > 1+5*mostTurns {
+				t.Fatalf("of %s it told %d times in %v", id, n, flapWindow)
+			}
+		}
+	})
+}
