@@ -354,3 +354,28 @@ func TestStandbysThatAnswerAreNoSelfDoubt(t *testing.T) {
 		t.Errorf("it doubts itself: %v", c.Doubt())
 	}
 }
+
+// A checker whose clock is wrong takes good certificates for bad ones: where most targets
+// have one, that is its own trouble.
+func TestAWrongClockIsSelfDoubt(t *testing.T) {
+	c := newCourt("a", "b", "c")
+	c.rounds(5)
+	for range 20 {
+		c.now += 5 * time.Second
+		for id := range c.known {
+			a := model.Attempt{Reason: model.CertificateTime}
+			if strings.HasSuffix(id, "0") { // that has none
+				a = fine
+			}
+			c.take(c.See(id, a, c.now))
+		}
+	}
+	for id, v := range c.told {
+		if v == model.Down {
+			t.Errorf("told that %s is down", id)
+		}
+	}
+	if c.Doubt() != InAll {
+		t.Errorf("doubt: %v", c.Doubt())
+	}
+}
