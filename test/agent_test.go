@@ -142,6 +142,9 @@ func TestAnAgentAsAProcess(t *testing.T) {
 	c.controls[0].Resume()
 	c.controls[1].Kill()
 	follows("the other one is killed", "192.0.2.4")
+	secret = strings.TrimSpace(c.signpost(t, "endpoint", "rotate-secret", app, "a", "--quiet"))
+	write("secret", secret+"\n")
+	follows("its secret is another", "192.0.2.5")
 
 	for _, file := range []string{"cmdline", "environ"} {
 		if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", agent.PID(), file)); err == nil && strings.Contains(string(raw), secret) {
@@ -161,7 +164,7 @@ func TestAnAgentAsAProcess(t *testing.T) {
 	if n := strings.Count(string(log), "\n"); n > 20 {
 		t.Errorf("%d lines of log", n)
 	}
-	systemd.hears(t, "^STATUS=addresses told 192.0.2.4")
+	systemd.hears(t, "^STATUS=addresses told 192.0.2.5")
 }
 
 // startDev starts signpost-dev and gives a name server and the URL of the control service.
