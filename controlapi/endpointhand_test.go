@@ -193,6 +193,13 @@ func TestWhatBecomesOfAnEndpointsSecret(t *testing.T) {
 	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{Register: new("everyone")})
 	remake()
 	other.gone("the zone is made anew", last)
+	last = s.endpointSecret(app, "a")
+	_, err = s.load(s.admin(), &pb.ImportZoneRequest{Name: "vo.example.org", Replace: true, ReplaceHosts: true},
+		"$ORIGIN vo.example.org.\n$TTL 60\n@ SOA ns.example.net. h.example.net. 1 2 3 4 5\n@ NS ns.example.net.\n")
+	s.done(err)
+	other.gone("an import has taken its host away", last)
+	remake()
+	other.gone("the host is registered anew after an import", last)
 	// The machine that went on beating has given no sign of life since.
 	got, err := s.etcd().Get(t.Context(), s.prefix+"/v1/beat/", clientv3.WithPrefix())
 	s.done(err)
