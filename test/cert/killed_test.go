@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"signpost/internal/acme/pebbletest"
 	pb "signpost/proto/signpost/v1"
@@ -86,4 +88,31 @@ func TestAKilledServiceLeavesNoChallenge(t *testing.T) {
 	w.check(err)
 	w.verify(out.Certificate.Chain, "web.vo.example.org")
 	w.nothingLeft()
+}
+
+// A host that is blocked while its challenge is there is not left with it, neither while it is
+// silent nor when it is let go.
+func TestAHostThatIsBlockedInTheMiddle(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	s.host("web.vo.example.org", false)
+	w.ca.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, pebbletest.Tell) {
+			if _, err := s.hosts.BlockHost(s.ctx, &pb.BlockHostRequest{Fqdn: "web.vo.example.org", Reason: "it is looked at"}); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, newKey(t), "web.vo.example.org")}
+	if _, err := s.certs.IssueCertificate(s.person("egi/alice"), in); err == nil {
+		t.Log("the authority was faster than the name server") // then there is a certificate, and nothing left all the same
+	}
+	w.nothingLeft()
+	_, err := s.hosts.UnblockHost(s.ctx, &pb.UnblockHostRequest{Fqdn: "web.vo.example.org"})
+	w.check(err)
+	if set, err := s.recs.GetRecordSet(s.ctx, &pb.GetRecordSetRequest{Fqdn: "_acme-challenge.web.vo.example.org", Type: "TXT"}); status.Code(err) != codes.NotFound {
+		t.Errorf("left behind: %v, %v", set, err)
+	}
 }
