@@ -3,6 +3,7 @@ package renewal
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,10 +110,11 @@ func TestAnAuthorityThatIsAway(t *testing.T) {
 // not end it.
 func TestOneQuestionForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, asked := newDesk(t.Context()), 0
+		d := newDesk(t.Context())
+		var asked atomic.Int32
 		slow := func(takes time.Duration) func(context.Context) (Answer, error) {
 			return func(context.Context) (Answer, error) {
-				asked++
+				asked.Add(1)
 				time.Sleep(takes)
 				return Answer{Changed: true, Again: time.Hour}, nil
 			}
@@ -121,8 +123,8 @@ func TestOneQuestionForAll(t *testing.T) {
 		for range 2 {
 			go func() { both <- d.Ask(t.Context(), "one", slow(2*time.Second)) }()
 		}
-		if a, b := <-both, <-both; !a || !b || asked != 1 {
-			t.Errorf("%v, %v, asked %d times", a, b, asked)
+		if a, b := <-both, <-both; !a || !b || asked.Load() != 1 {
+			t.Errorf("%v, %v, asked %d times", a, b, asked.Load())
 		}
 		began := time.Now()
 		if d.Ask(t.Context(), "two", slow(time.Minute)) || time.Since(began) != 3*time.Second {
@@ -130,8 +132,8 @@ func TestOneQuestionForAll(t *testing.T) {
 		}
 		gone, leave := context.WithCancel(t.Context())
 		leave()
-		if d.Ask(gone, "two", slow(0)) || asked != 2 {
-			t.Errorf("asked %d times", asked)
+		if d.Ask(gone, "two", slow(0)) || asked.Load() != 2 {
+			t.Errorf("asked %d times", asked.Load())
 		}
 		time.Sleep(time.Minute)
 		if d.ask(t.Context(), "two"); d.asked != 0 {
