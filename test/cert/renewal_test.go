@@ -172,6 +172,31 @@ func TestAnEarlyRenewalThatFails(t *testing.T) {
 	w.nothingLeft()
 }
 
+// An authority that takes an order for an early renewal and is not heard of again is not
+// waited for as long as for an order that is needed: the old one is given.
+func TestAnEarlyRenewalThatHangs(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.control()
+	s.zone("vo.example.org")
+	said := new(renewals)
+	w.ca.Intercept(said.answer)
+	in, cert := s.issued("web.vo.example.org")
+	said.say(time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour))
+	w.offset.Store(int64(7 * time.Hour))
+	w.ca.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, pebbletest.NewOrder) {
+			return said.answer(rw, r)
+		}
+		<-r.Context().Done()
+		return true
+	})
+	out, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
+	if err != nil || out.Change.Changed || out.Certificate.Chain != cert.Chain {
+		t.Errorf("%v, %v", out.GetChange(), err)
+	}
+	w.nothingLeft()
+}
+
 // An authority that is away, or does not answer, keeps nobody from the certificate that
 // there is.
 func TestNobodyWaitsForAnAuthorityThatIsAway(t *testing.T) {
