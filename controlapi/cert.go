@@ -31,17 +31,25 @@ type Authority struct {
 // How many orders there may be in a week, and how long one may take.
 const (
 	ordersOfNames    = 5  // for a host, with its wildcard or without
+	ordersOfEarly    = 3  // of them, when the certificate that there is would do
 	ordersOfOwner    = 20 // for the hosts of one person
 	ordersOfZone     = 50
 	ordersOfZoneOf   = 80 // per cent of what the authority allows
 	orderWithin      = 2 * time.Minute
+	earlyWithin      = 40 * time.Second // of an early one: clients give up after a minute
 	challengeWait    = 20 * time.Second
 	challengeExpires = time.Hour
 )
 
-func (a *Authority) most() store.OrderedMost {
+// most is how many orders there may be. Early ones, which the authority has asked for, leave
+// some to those who need one.
+func (a *Authority) most(early bool) store.OrderedMost {
 	zone := cmp.Or(a.ZoneLimit, ordersOfZone) * ordersOfZoneOf / 100
-	return store.OrderedMost{Names: ordersOfNames, Owner: ordersOfOwner, Zone: max(zone, 1)}
+	out := store.OrderedMost{Names: ordersOfNames, Owner: ordersOfOwner, Zone: max(zone, 1)}
+	if early {
+		out.Names = ordersOfEarly
+	}
+	return out
 }
 
 // GetCertificate shows the certificate of a host.
@@ -55,22 +63,27 @@ func (s *Service) GetCertificate(ctx context.Context, in *pb.GetCertificateReque
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		z, _, err := findHost(tx, name, s.now())
-		if err != nil {
+	var z *model.Zone
+	var cert *model.Certificate
+	look := func(tx *store.Tx) (err error) {
+		if z, _, err = findHost(tx, name, s.now()); err != nil {
 			return err
 		}
-		cert, err := tx.Certificate(z, name)
+		cert, err = tx.Certificate(z, name)
 		if err == nil && cert == nil {
 			err = model.E(model.NotFound, "find certificate of", name.Text()).Because("the host has none").
 				Hint("signpost cert issue " + name.Text() + " --csr FILE orders one").From(model.ErrNoCertificate)
 		}
-		if err == nil {
-			out = certMessage(name, cert)
-		}
 		return err
-	})
-	return out, err
+	}
+	err = c.read(look)
+	if err == nil && s.askRenewal(ctx, z, name, cert) {
+		err = c.read(look)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return certMessage(name, cert), nil
 }
 
 // IssueCertificate gives a certificate for the key of a signing request: the one that the
@@ -95,32 +108,50 @@ func (s *Service) IssueCertificate(ctx context.Context, in *pb.IssueCertificateR
 		if err != nil {
 			return nil, err
 		}
+		if s.askRenewal(ctx, w.zone, name, cmp.Or(w.have, w.early)) {
+			continue
+		}
 		if w.have != nil {
 			return w.unchanged(), nil
 		}
-		order, by, err := s.store.ClaimOrder(context.WithoutCancel(ctx), w.zone, name, w.keyID, w.rev, c.who.String(), s.now())
-		if err != nil {
-			return nil, err
+		out, again, err := c.order(ctx, w)
+		if err != nil && c.earlyFailed(w, err) {
+			continue
 		}
-		if order != nil {
-			return c.place(w, order)
-		}
-		failed, err := s.awaitOrder(ctx, by)
-		if err != nil {
-			return nil, err
-		}
-		if failed != nil && by.KeyID == w.keyID {
-			failed.Op, failed.Subject = issueOp, name.Text()
-			return nil, failed
+		if !again {
+			return out, err
 		}
 	}
+}
+
+// order orders a certificate, or waits for the order that another has begun: again says
+// that it is over, and that there may be something else to be done now.
+func (c *call) order(ctx context.Context, w *wantedCert) (out *pb.IssueCertificateResponse, again bool, err error) {
+	order, by, err := c.s.store.ClaimOrder(context.WithoutCancel(ctx), w.zone, w.host, w.keyID, w.rev, c.who.String(), c.s.now())
+	if err != nil {
+		return nil, false, err
+	}
+	if order != nil {
+		defer func(of context.Context) { c.ctx = of }(c.ctx)
+		out, err = c.place(w, order)
+		return out, false, err
+	}
+	failed, err := c.s.awaitOrder(ctx, by, w.within())
+	if err != nil {
+		return nil, false, err
+	}
+	if failed != nil && by.KeyID == w.keyID {
+		failed.Op, failed.Subject = issueOp, w.host.Text()
+		return nil, false, failed
+	}
+	return nil, true, nil
 }
 
 const issueOp = "issue certificate for"
 
 // awaitOrder waits for what comes of another's order, as long as the caller does.
-func (s *Service) awaitOrder(ctx context.Context, by *store.OrderUnderWay) (failed *model.Error, err error) {
-	ctx, cancel := context.WithTimeout(ctx, orderWithin)
+func (s *Service) awaitOrder(ctx context.Context, by *store.OrderUnderWay, within time.Duration) (failed *model.Error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
 	return s.store.AwaitOrder(ctx, by)
@@ -136,6 +167,7 @@ type wantedCert struct {
 	owner    string
 	created  time.Time
 	have     *model.Certificate // that will do
+	early    *model.Certificate // that would do, had the authority not said that it is to be renewed early
 	replaces string             // the authority's name for the one that it takes the place of
 	rev      int64              // that was looked at
 }
@@ -160,19 +192,23 @@ func (c *call) want(name model.Name, csr string) (w *wantedCert, err error) {
 		if w.have, err = c.s.keptCert(tx, w); err != nil || w.have != nil {
 			return err
 		}
-		if err := c.s.orderable(tx, name); err != nil {
-			return err
+		err = c.s.orderable(tx, name)
+		if err == nil {
+			err = c.paceWrite(&plan{Tx: tx, call: c, in: z}) // whatever comes of it, name servers are asked
 		}
-		return c.paceWrite(&plan{Tx: tx, call: c, in: z}) // whatever comes of it, name servers are asked
+		if err != nil && w.early != nil {
+			w.have, err = w.early, nil
+		}
+		return err
 	})
 	return w, err
 }
 
 // keptCert is the certificate that the host has, if it will do: not one that an authority
-// issued of which we ask no more.
+// issued of which we ask no more, and not one that it wants renewed early, which is noted in w.
 func (s *Service) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate, error) {
 	cert, err := tx.Certificate(w.zone, w.host)
-	w.replaces = ""
+	w.replaces, w.early = "", nil
 	if err != nil || cert == nil {
 		return nil, err
 	}
@@ -180,7 +216,11 @@ func (s *Service) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate, err
 	if ours {
 		w.replaces = cert.CertID
 	}
-	if cert.KeyID != w.keyID || cert.Wildcard != w.wildcard || !cert.Fresh(s.now()) || s.authority != nil && cert.Directory != "" && !ours {
+	if cert.KeyID != w.keyID || cert.Wildcard != w.wildcard || !cert.Lasts(s.now()) || s.authority != nil && cert.Directory != "" && !ours {
+		return nil, nil
+	}
+	if ours && !cert.Fresh(s.now()) && !s.renewals.Held(cert.CertID) {
+		w.early = cert
 		return nil, nil
 	}
 	return cert, nil

@@ -17,7 +17,7 @@ import (
 // place orders a certificate under a hold on that. It goes on when the caller is gone, who
 // may ask again for what comes of it, and ends when the service does.
 func (c *call) place(w *wantedCert, order *store.Order) (out *pb.IssueCertificateResponse, err error) {
-	ctx, cancel := context.WithTimeout(order.Context(), orderWithin)
+	ctx, cancel := context.WithTimeout(order.Context(), w.within())
 	defer cancel()
 	defer context.AfterFunc(c.s.stopping, cancel)()
 	c.ctx = ctx
@@ -85,7 +85,7 @@ func (c *call) count(w *wantedCert, order *store.Order) error {
 		if err := c.s.orderable(tx, w.host); err != nil {
 			return err
 		}
-		return tx.PlaceOrder(w.orderedBy(), c.s.authority.most(), c.s.now())
+		return tx.PlaceOrder(w.orderedBy(), c.s.authority.most(w.early != nil), c.s.now())
 	})
 	return err
 }
@@ -156,10 +156,11 @@ func (s *Service) readCert(w *wantedCert, issued acme.Issued) (*model.Certificat
 	if err != nil {
 		return nil, model.E(model.Internal, issueOp, w.host.Text()).From(err)
 	}
+	s.renewals.Told(issued.CertID, issued.Renewal.Again)
 	return &model.Certificate{
 		Chain: issued.Chain, KeyID: w.keyID, Wildcard: w.wildcard, Serial: leaf.SerialNumber.Text(16),
 		NotBefore: issued.NotBefore.UTC(), NotAfter: issued.NotAfter.UTC(), IssueTime: s.now().UTC().Truncate(time.Second),
-		RenewFrom: issued.RenewFrom.UTC().Truncate(time.Second), RenewTo: issued.RenewTo.UTC().Truncate(time.Second),
+		RenewFrom: issued.Renewal.From.UTC().Truncate(time.Second), RenewTo: issued.Renewal.To.UTC().Truncate(time.Second),
 		CertID: issued.CertID, Directory: s.authority.Directory,
 	}, nil
 }
@@ -211,7 +212,7 @@ func (c *call) refusal(w *wantedCert, err error) error {
 	switch {
 	case errors.As(err, &f):
 	case errors.Is(err, context.DeadlineExceeded):
-		return e(model.Unavailable, "the certificate authority took longer than "+orderWithin.String()).Hint("ask again")
+		return e(model.Unavailable, "the certificate authority took longer than "+w.within().String()).Hint("ask again")
 	case errors.Is(err, context.Canceled):
 		return e(model.Unavailable, "the order was given up, as this control service is being stopped").Hint("ask again")
 	default:

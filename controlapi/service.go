@@ -14,6 +14,7 @@ import (
 
 	"signpost/internal/access"
 	"signpost/internal/access/oidc"
+	"signpost/internal/acme/renewal"
 	"signpost/internal/auditlog"
 	"signpost/internal/limits"
 	"signpost/internal/model"
@@ -97,6 +98,7 @@ type Service struct {
 	failures    *auditlog.Refusals // for other reasons; those are in the log alone
 	turns       *limits.Turns      // of those who read much of the audit
 	feed        *feed
+	renewals    *renewal.Desk
 	stopping    context.Context // ends when nobody may wait any more
 	stop        context.CancelFunc
 }
@@ -137,6 +139,7 @@ func New(c Config) (*Service, error) {
 	}
 	s.feed = newFeed(s)
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.renewals = renewal.New(s.stopping, s.now)
 	return s, nil
 }
 

@@ -188,6 +188,9 @@ func askOne(ctx context.Context, address string, q question, wait bool, v *pb.Vi
 	start := time.Now()
 	for pause := leastPause; ; pause = min(2*pause, mostPause) {
 		ok, detail := q.ask(ctx, address)
+		if !ok && ctx.Err() != nil && v.State == behind {
+			return // it was not let answer: what it said before holds
+		}
 		v.Seconds = time.Since(start).Seconds()
 		if v.State, v.Detail = behind, detail; ok {
 			v.State = visible

@@ -26,8 +26,8 @@ func (c *cli) certIssue() *cobra.Command {
 		Use: "issue FQDN --csr FILE", Short: "Get a certificate for a host and print its chain (PEM)", Args: takes(1, 1), ValidArgsFunction: c.hostNames,
 		Long: `Get a certificate for a host, which need not have an address yet, and print the chain
 in PEM. The private key stays where it is: what is sent is a certificate signing request.
-The certificate that the host has is given again while it is of the same key and a third of
-its life is left.`,
+The certificate that the host has is given again while it is of the same key, a third of its
+life is left, and the authority does not want it renewed before that.`,
 		Example: `  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=www.fedcloud.test -keyout www.key -out www.csr
   signpost cert issue www.fedcloud.test --csr www.csr --out www.pem`,
 	}

@@ -2,6 +2,7 @@ package egi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	pb "signpost/proto/signpost/v1"
@@ -28,6 +29,10 @@ func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 			issuers = nil
 		}
 		refused.api(issuers.GetIssuers()).write(w)
+		return
+	}
+	if c.broken {
+		detail(http.StatusBadRequest, "The query cannot be read.").write(w)
 		return
 	}
 	c.api(path).write(w)
@@ -58,16 +63,18 @@ func (c *call) api(path []string) answer {
 	default:
 		return do()
 	}
-	switch m := c.request.Method; {
-	case m == http.MethodPost && isCertificate(path):
-		return do()
-	case m == http.MethodGet, m == http.MethodHead:
-		return do()
-	case m == http.MethodPost && len(path) == 1 && path[0] == "hosts":
-		return detail(http.StatusMethodNotAllowed, "POST not allowed on this endpoint")
-	default:
-		return detail(http.StatusMethodNotAllowed, `Method "`+m+`" not allowed.`)
+	m, allowed := c.request.Method, "GET, HEAD"
+	if isCertificate(path) {
+		allowed += ", POST"
 	}
+	if slices.Contains(strings.Split(allowed, ", "), m) {
+		return do()
+	}
+	c.answers.Header().Set("Allow", allowed)
+	if m == http.MethodPost && len(path) == 1 && path[0] == "hosts" {
+		return detail(http.StatusMethodNotAllowed, "POST not allowed on this endpoint")
+	}
+	return detail(http.StatusMethodNotAllowed, `Method "`+m+`" not allowed.`)
 }
 
 func (c *call) apiDomains() answer {

@@ -9,6 +9,9 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +68,8 @@ func noCertificate(err error) answer {
 	return translateAPI(err, noHost)
 }
 
-// csr is the signing request in the body: the string csr of JSON, or the file of a form.
+// csr is the signing request in the body: csr in JSON, file or csr in a form, or all of it,
+// as curl -d @FILE sends it. Bodies of other kinds are refused.
 func (c *call) csr() (string, *answer) {
 	is := func(a answer) (string, *answer) { return "", &a }
 	required := answer{status: http.StatusBadRequest, body: struct {
@@ -98,10 +102,14 @@ func (c *call) csr() (string, *answer) {
 			csr = *in.CSR
 		}
 	case "multipart/form-data":
+		if params["boundary"] == "" {
+			return is(detail(http.StatusBadRequest, "Multipart form parse error - there is no boundary"))
+		}
 		csr = fileIn(body, params["boundary"])
-	case "":
+	case "application/x-www-form-urlencoded", "":
+		csr = formIn(string(body))
 	default:
-		return is(detail(http.StatusUnsupportedMediaType, `Unsupported media type "`+kind+`" in request.`))
+		return is(detail(http.StatusUnsupportedMediaType, `Unsupported media type "`+kind+`" in request. Send JSON with "csr", or a form with "file" or "csr".`))
 	}
 	if strings.TrimSpace(csr) == "" {
 		return is(required)
@@ -129,4 +137,36 @@ func fileIn(body []byte, boundary string) string {
 		}
 		found = string(text)
 	}
+}
+
+// formIn is what the fields "file" or "csr" of an URL-encoded form have in it, or the form
+// itself, where it is the request and no form; "": nothing.
+func formIn(body string) string {
+	if strings.HasPrefix(strings.TrimSpace(body), "-----BEGIN ") {
+		return unfolded(body)
+	}
+	fields, _ := url.ParseQuery(body) // what cannot be read is not there
+	for _, name := range []string{"file", "csr"} {
+		if csr := fields.Get(name); csr != "" {
+			return unfolded(csr)
+		}
+	}
+	return ""
+}
+
+var armor = regexp.MustCompile(`^\s*(-----BEGIN [A-Z ]+-----)([A-Za-z0-9+/=\s]*)(-----END [A-Z ]+-----)\s*$`)
+
+// unfolded gives PEM back the ends of its lines, which curl -d leaves out, and the "+" that
+// forms read as a space where nobody has encoded it.
+func unfolded(text string) string {
+	m := armor.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	data := strings.NewReplacer("\r", "", "\n", "", "\t", "", " ", "+").Replace(strings.Trim(m[2], " \t\r\n"))
+	lines := []string{m[1]}
+	for line := range slices.Chunk([]byte(data), 64) {
+		lines = append(lines, string(line))
+	}
+	return strings.Join(append(lines, m[3]), "\n") + "\n"
 }

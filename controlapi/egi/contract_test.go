@@ -37,6 +37,7 @@ const (
 	taken    = `{"status":"error","message":"formerr","errors":{"__all__":["Host with this Name and Domain already exists."]}}`
 	reserved = `{"status":"error","message":"formerr","errors":{"name":["This name is blacklisted"]}}`
 	inDNS    = `{"status":"error","message":"Host already exists in DNS."}`
+	unread   = `{"status":"error","message":"formerr","errors":{"__all__":["The query cannot be read"]}}`
 	noHost   = `{"status":"error","message":"Host does not exist"}`
 )
 
@@ -113,7 +114,10 @@ var contract = []row{
 	{says: "register: name already has addresses, for an administrator", path: "/nic/register?fqdn=addresses.example.org", auth: "zoe", status: 502, want: inDNS},
 	{says: "register: fqdn without a dot", path: "/nic/register?fqdn=b", auth: "alice", status: 400, want: noDot},
 	{says: "register: too long a comment", path: "/nic/register?fqdn=b.example.org&comment=" + strings.Repeat("x", 501), auth: "alice", status: 400, want: `{"status":"error","message":"formerr","errors":{"comment":["must be at most 500 characters"]}}`},
-	{says: "register: a query that cannot be read", path: "/nic/register?fqdn=b.example.org&ip=%zz", auth: "alice", status: 400, want: `{"status":"error","message":"formerr","errors":{"__all__":["The query cannot be read"]}}`},
+	{says: "register: a query that cannot be read", path: "/nic/register?fqdn=b.example.org&ip=%zz", auth: "alice", status: 400, want: unread},
+	{says: "register: a comment that is no text", path: "/nic/register?fqdn=b.example.org&comment=%ff", auth: "alice", status: 400, want: unread},
+	{says: "register: a name that is no text", path: "/nic/register?fqdn=b%ff.example.org", auth: "alice", status: 400, want: unread},
+	{says: "register: bad name, in other letters", path: "/nic/register?fqdn=b%C3%BC.example.org", auth: "alice", status: 400, want: badName},
 	{says: "register: HEAD changes nothing", method: "HEAD", path: "/nic/register?fqdn=b.example.org", auth: "alice", status: 405},
 	{says: "register: POST changes nothing", method: "POST", path: "/nic/register?fqdn=b.example.org", auth: "alice", status: 405, want: `{"status":"error","message":"use GET"}`},
 	{says: "register: none of these is there now", path: "/nic/unregister?fqdn=b.example.org", auth: "alice", status: 404, want: `{"status":"error","message":"nohost"}`},
@@ -132,6 +136,7 @@ var contract = []row{
 	{says: "unregister: not the caller's, for an administrator of the domain", path: "/nic/unregister?fqdn=bobs.example.org", auth: "zoe", status: 401, want: badauth},
 	{says: "unregister: blocked", path: "/nic/unregister?fqdn=blocked.example.org", auth: "alice", status: 403, want: abuse},
 	{says: "unregister: fqdn without a dot", path: "/nic/unregister?fqdn=a", auth: "alice", status: 400, want: noDot},
+	{says: "unregister: in other letters", path: "/nic/unregister?fqdn=b%C3%BC.example.org", auth: "alice", status: 404, want: `{"status":"error","message":"nohost"}`},
 	{says: "unregister: HEAD changes nothing", method: "HEAD", path: "/nic/unregister?fqdn=mine.example.org", auth: "alice", status: 405},
 
 	// /nic/generate_secret.
@@ -145,6 +150,7 @@ var contract = []row{
 	{says: "generate_secret: only name", path: "/nic/generate_secret?name=a", auth: "alice", status: 400, want: `{"status":"error","message":"Missing parameter: domain"}`},
 	{says: "generate_secret: only domain", path: "/nic/generate_secret?domain=example.org", auth: "alice", status: 400, want: `{"status":"error","message":"Missing parameter: name"}`},
 	{says: "generate_secret: fqdn without a dot", path: "/nic/generate_secret?fqdn=a", auth: "alice", status: 400, want: noDot},
+	{says: "generate_secret: in other letters", path: "/nic/generate_secret?fqdn=b%C3%BC.example.org", auth: "alice", status: 400, want: noHost},
 	{says: "generate_secret: HEAD changes nothing", method: "HEAD", path: "/nic/generate_secret?fqdn=mine.example.org", auth: "alice", status: 405},
 
 	// /nic/domains.
@@ -168,6 +174,7 @@ var contract = []row{
 	{says: "api: one of an issuer that is known", path: "/api/domains", auth: "Bearer " + jwt(issuer), status: 403, want: `{"detail":"Could not resolve issuer of the token."}`},
 	{says: "api: one of another issuer", path: "/api/domains", auth: "Bearer " + jwt("https://evil.example.com"), status: 403, want: `{"detail":"Unsupported issuer: https://evil.example.com"}`},
 	{says: "api: POST /api/hosts", method: "POST", path: "/api/hosts", auth: "alice", status: 405, want: `{"detail":"POST not allowed on this endpoint"}`},
+	{says: "api: a query that is no text", path: "/api/hosts?search=%ff", auth: "alice", status: 400, want: `{"detail":"The query cannot be read."}`},
 	{says: "api: DELETE", method: "DELETE", path: "/api/hosts/mine.example.org", auth: "alice", status: 405, want: `{"detail":"Method \"DELETE\" not allowed."}`},
 	{says: "api: nothing", path: "/api/", auth: "alice", status: 404, want: `{"detail":"Not found."}`},
 	{says: "api: domains", path: "/api/domains", auth: "alice", want: `{"count":1,"next":null,"previous":null,"results":[{"url":"https://dns.example.com/api/domains/example.org","name":"example.org","owner":null,"public":true,"virtual_organization":null,"available":true,"comment":"","created":"TIME","last_update":null}]}`},

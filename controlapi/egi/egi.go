@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"signpost/controlapi"
 	"signpost/controlapi/clientaddr"
@@ -120,7 +121,17 @@ func (h *Handler) open(r *http.Request) (*call, context.CancelFunc) {
 		base = arrivedAt(r)
 	}
 	query, err := url.ParseQuery(strings.ReplaceAll(r.URL.RawQuery, ";", "%3B")) // a character like others
-	return &call{ctx: ctx, service: h.service, request: r, query: query, broken: err != nil, base: base}, cancel
+	return &call{ctx: ctx, service: h.service, request: r, query: query, broken: err != nil || !isText(query), base: base}, cancel
+}
+
+// isText reports whether all of a query is UTF-8, as what is stored must be.
+func isText(query url.Values) bool {
+	for name, values := range query {
+		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // arrivedAt is the URL of the socket that a request came to.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -83,9 +84,11 @@ func (c *call) register() answer {
 	}{"ok", "Host registered.", registeredObject(c.base, out)}}
 }
 
+// isHostName reports whether a name can be a host's, as it is: what people write in other
+// letters is not read here, as the answers would be about another name than was asked for.
 func isHostName(name string) bool {
 	_, err := model.ParseHostName("name", name)
-	return err == nil && !strings.HasSuffix(name, ".")
+	return err == nil && !strings.HasSuffix(name, ".") && !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // notRegistered is why a name was not registered.
@@ -158,6 +161,9 @@ func (c *call) generateSecret() answer {
 	fqdn, wrong := c.which()
 	if wrong != nil {
 		return *wrong
+	}
+	if !isHostName(fqdn) {
+		return failed(http.StatusBadRequest, "Host does not exist")
 	}
 	var out *pb.RotateSecretResponse
 	_, err := c.host(fqdn)

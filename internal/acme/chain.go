@@ -79,22 +79,27 @@ func certID(leaf *x509.Certificate) string {
 	return id
 }
 
-// Renewal asks when the authority would have a certificate renewed (RFC 9773), known by
-// its chain in PEM. Zero times: the authority does not say such things. Nothing in the
-// question needs the account; it is there for authorities that will want it. Errors are of
-// kind Invalid for a chain that cannot be read, the context's, or a *Failure.
-func (a *Authority) Renewal(ctx context.Context, _ Account, chain []byte) (from, to time.Time, err error) {
+// Window is when an authority would have a certificate renewed (RFC 9773).
+type Window struct {
+	From, To time.Time     // zero: it does not say
+	Again    time.Duration // after which it wants to be asked again; 0: it does not say
+}
+
+// Renewal asks when the authority would have a certificate renewed, known by its chain in
+// PEM. It takes at most 10 s. Errors are of kind Invalid for a chain that cannot be read,
+// the context's, or a *Failure.
+func (a *Authority) Renewal(ctx context.Context, chain []byte) (Window, error) {
 	const op = "ask when to renew"
 	leaf, _, err := parseChain(chain)
 	if err != nil {
-		return from, to, model.E(model.Invalid, op, "").Because(err.Error())
+		return Window{}, model.E(model.Invalid, op, "").Because(err.Error())
 	}
 	s := a.session()
-	from, to, err = s.renewal(ctx, certID(leaf))
+	said, err := s.renewal(ctx, certID(leaf))
 	if err != nil {
-		return time.Time{}, time.Time{}, s.failed(ctx, op, err)
+		return Window{}, s.failed(ctx, op, err)
 	}
-	return from, to, nil
+	return said, nil
 }
 
 // chain fetches a chain in PEM, the one that the authority gives first.
@@ -116,39 +121,42 @@ func (s *session) chain(ctx context.Context, account acmez.Account, url string) 
 	return chains[0].ChainPEM, nil
 }
 
-// renewal asks once when a certificate is to be renewed. Zero times and no error: nothing
+// renewal asks once when a certificate is to be renewed. No window and no error: nothing
 // is said of it.
-func (s *session) renewal(ctx context.Context, certID string) (from, to time.Time, err error) {
-	none := func(err error) (time.Time, time.Time, error) { return time.Time{}, time.Time{}, err }
+func (s *session) renewal(ctx context.Context, certID string) (Window, error) {
 	ctx, cancel := context.WithTimeout(ctx, renewalTime)
 	defer cancel()
 	dir, err := s.client.GetDirectory(ctx)
 	if err != nil || dir.RenewalInfo == "" || certID == "" {
-		return none(err)
+		return Window{}, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, dir.RenewalInfo+"/"+certID, nil)
 	if err != nil {
-		return none(err)
+		return Window{}, err
 	}
 	req.Header.Set("User-Agent", s.client.UserAgent)
 	resp, err := s.client.HTTPClient.Do(req)
 	if err != nil {
-		return none(err)
+		return Window{}, err
 	}
 	defer resp.Body.Close()
 	var info acmez.RenewalInfo
 	if resp.StatusCode != http.StatusOK {
 		problem := acmez.Problem{Status: resp.StatusCode}
 		if err := json.NewDecoder(resp.Body).Decode(&problem); err != nil {
-			return none(fmt.Errorf("HTTP %d", resp.StatusCode))
+			return Window{}, fmt.Errorf("HTTP %d", resp.StatusCode)
 		}
-		return none(problem)
+		return Window{}, problem
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&info); err != nil {
-		return none(err)
+		return Window{}, err
 	}
 	if !info.HasWindow() || !info.SuggestedWindow.Start.Before(info.SuggestedWindow.End) {
-		return none(errors.New("it names no window of time"))
+		return Window{}, errors.New("it names no window of time")
 	}
-	return info.SuggestedWindow.Start, info.SuggestedWindow.End, nil
+	said := Window{From: info.SuggestedWindow.Start, To: info.SuggestedWindow.End}
+	if at := s.wire.comeBack(); !at.IsZero() {
+		said.Again = max(at.Sub(s.now()), 0)
+	}
+	return said, nil
 }

@@ -36,9 +36,9 @@ type Solver interface {
 type Issued struct {
 	Chain               []byte // PEM, the leaf first; at most 64 KiB
 	NotBefore, NotAfter time.Time
-	RenewFrom, RenewTo  time.Time // when the authority would have it renewed (RFC 9773); zero: it does not say, or not now
-	CertID              string    // by which the authority knows it (RFC 9773 section 4.1); may be empty
-	CleanUp             error     // what CleanUp said; the certificate is good all the same
+	Renewal             Window // zero: the authority does not say, or not now
+	CertID              string // by which the authority knows it (RFC 9773 section 4.1); may be empty
+	CleanUp             error  // what CleanUp said; the certificate is good all the same
 }
 
 // Obtain orders the certificate that req asks for and proves its names, which must be one
@@ -243,8 +243,8 @@ func (o *ordering) finish(ctx context.Context, req *x509.CertificateRequest) (Is
 		return Issued{}, err
 	}
 	// The certificate is there: what else the authority has to say of it may be missing.
-	if from, to, err := o.renewal(ctx, issued.CertID); err == nil {
-		issued.RenewFrom, issued.RenewTo = from, to
+	if said, err := o.renewal(ctx, issued.CertID); err == nil {
+		issued.Renewal = said
 	}
 	return issued, nil
 }

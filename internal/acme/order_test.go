@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"signpost/internal/acme/pebbletest"
 	"signpost/internal/model"
@@ -63,8 +64,8 @@ func good(t *testing.T, w *world, got Issued, key crypto.Signer, names ...string
 	if !got.NotBefore.Equal(leaf.NotBefore) || !got.NotAfter.Equal(leaf.NotAfter) || got.CertID == "" || got.CleanUp != nil {
 		t.Errorf("%v to %v, %q, %v", got.NotBefore, got.NotAfter, got.CertID, got.CleanUp)
 	}
-	if !got.RenewFrom.After(got.NotBefore) || !got.RenewTo.After(got.RenewFrom) || !got.RenewTo.Before(got.NotAfter) {
-		t.Errorf("to be renewed from %v to %v, of %v to %v", got.RenewFrom, got.RenewTo, got.NotBefore, got.NotAfter)
+	if !got.Renewal.From.After(got.NotBefore) || !got.Renewal.To.After(got.Renewal.From) || !got.Renewal.To.Before(got.NotAfter) {
+		t.Errorf("to be renewed from %v to %v, of %v to %v", got.Renewal.From, got.Renewal.To, got.NotBefore, got.NotAfter)
 	}
 }
 
@@ -183,9 +184,15 @@ func TestARenewalSaysWhatItRenews(t *testing.T) {
 	if n := w.Count(pebbletest.NewOrder) - before; n != 2 {
 		t.Errorf("%d orders in place of a certificate that the authority does not know, not one refused and one without", n)
 	}
-	from, to, err := w.ours.Renewal(within(t), w.account, second.Chain)
-	if err != nil || !from.Equal(second.RenewFrom) || !to.Equal(second.RenewTo) {
-		t.Errorf("renew from %v to %v (%v), not from %v to %v", from, to, err, second.RenewFrom, second.RenewTo)
+	said, err := w.ours.Renewal(within(t), second.Chain)
+	if err != nil || !said.From.Equal(second.Renewal.From) || !said.To.Equal(second.Renewal.To) {
+		t.Errorf("it says %v (%v), not %v", said, err, second.Renewal)
+	}
+	const pebbles = 6 * time.Hour
+	for _, again := range []time.Duration{said.Again, second.Renewal.Again} {
+		if again > pebbles || pebbles-again > time.Minute {
+			t.Errorf("it is to be asked again after %v, not %v", again, pebbles)
+		}
 	}
 }
 

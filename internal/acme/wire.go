@@ -28,6 +28,7 @@ type wire struct {
 	mu     sync.Mutex
 	status int       // of the last answer, if it was an error
 	until  time.Time // that it named
+	back   time.Time // that the last answer named, error or not
 	muted  string    // see mute
 }
 
@@ -65,11 +66,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	at := w.retryAfter(resp.Header.Get("Retry-After"))
-	if resp.StatusCode >= 400 {
-		w.keep(resp.StatusCode, at)
-	} else {
-		w.keep(0, time.Time{})
-	}
+	w.keep(resp.StatusCode, at)
 	// The library waits as long as it is told, and fails when it cannot read the header.
 	switch wait := at.Sub(w.now()); {
 	case at.IsZero() || wait < w.least:
@@ -87,7 +84,17 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 func (w *wire) keep(status int, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.status, w.until = status, until
+	w.status, w.until, w.back = status, until, until
+	if status < 400 {
+		w.status, w.until = 0, time.Time{}
+	}
+}
+
+// comeBack is the time that the last answer named, whatever it was; zero: none.
+func (w *wire) comeBack() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.back
 }
 
 // last is the status of the last answer, if it was an error, else 0, and the time that it

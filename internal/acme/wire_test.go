@@ -52,6 +52,9 @@ func TestWhenToComeBack(t *testing.T) {
 			if got := resp.Header.Get("Retry-After"); got != tt.poll {
 				t.Errorf("%q: the library is told %q, not %q", tt.header, got, tt.poll)
 			}
+			if back := w.comeBack(); !back.Equal(tt.until) {
+				t.Errorf("%q with %d: to come back at %v, not %v", tt.header, status, back, tt.until)
+			}
 			wantStatus, want := 0, time.Time{}
 			if status >= 400 {
 				wantStatus, want = status, tt.until
@@ -189,13 +192,13 @@ func TestRenewalThatIsNotSaid(t *testing.T) {
 				return false
 			})
 			got, err := w.ours.Obtain(within(t), w.account, request(t, keys.p256(), "www.vo.example.org", false), w.dns)
-			if err != nil || !got.RenewFrom.IsZero() || !got.RenewTo.IsZero() || len(got.Chain) == 0 {
-				t.Errorf("%v to %v, %v", got.RenewFrom, got.RenewTo, err)
+			if err != nil || !got.Renewal.From.IsZero() || !got.Renewal.To.IsZero() || len(got.Chain) == 0 {
+				t.Errorf("%v to %v, %v", got.Renewal.From, got.Renewal.To, err)
 			}
 			if n := w.Count(pebbletest.Renewal); n > 2 { // net/http repeats a GET once when a kept connection ends
 				t.Errorf("it was asked %d times, while somebody waits", n)
 			}
-			_, _, err = w.ours.Renewal(within(t), w.account, got.Chain)
+			_, err = w.ours.Renewal(within(t), got.Chain)
 			fails(t, err, tt.why, tt.want)
 		})
 	}
@@ -206,7 +209,7 @@ const backwards = `{"suggestedWindow":{"start":"2026-02-01T00:00:00Z","end":"202
 func TestRenewalOfWhatIsNoChain(t *testing.T) {
 	a := New(Config{Directory: "https://ca.example.org/dir"})
 	for _, chain := range []string{"", "x", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"} {
-		if _, _, err := a.Renewal(t.Context(), Account{}, []byte(chain)); model.KindOf(err) != model.Invalid {
+		if _, err := a.Renewal(t.Context(), []byte(chain)); model.KindOf(err) != model.Invalid {
 			t.Errorf("%q: %v", chain, err)
 		}
 	}

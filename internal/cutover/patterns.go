@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strconv"
 	"strings"
 
 	"signpost/internal/model"
@@ -30,11 +31,11 @@ func (m *maker) blacklist() {
 	}
 	m.reserved = slices.Clone(model.DefaultReserved)
 	for _, b := range m.dump.Blacklist {
-		made, wider := patternsOf(b.Pattern)
+		made, wider, why := patternsOf(b.Pattern)
 		fresh := slices.DeleteFunc(slices.Clone(made), func(p string) bool { return slices.Contains(m.reserved, p) })
 		switch {
-		case len(made) == 0:
-			m.note(AboutReserved, b.Pattern, "cannot be said in patterns, and is not carried; see signpost zone set --reserved")
+		case why != "":
+			m.note(AboutReserved, b.Pattern, "is not carried: "+why+"; see signpost zone set --reserved")
 			continue
 		case len(m.reserved)+len(fresh) > mostPatterns:
 			m.note(AboutReserved, b.Pattern, "is not carried: a zone has at most 64 patterns; see signpost zone set --reserved")
@@ -51,17 +52,17 @@ func (m *maker) blacklist() {
 // What stands for the beginning and the end of a text while patterns are made.
 const begins, ends = "\x01", "\x02"
 
-// patternsOf is the patterns of a zone that match what an expression is found in, none when
-// they cannot say it. wider says that they match more. Labels have lower-case letters,
-// digits, "-" and "_".
-func patternsOf(expression string) (patterns []string, wider bool) {
+// patternsOf is the patterns of a zone that match what an expression is found in. wider says
+// that they match more. why says why there are none. Labels have lower-case letters, digits,
+// "-" and "_": what is found in no label needs no pattern.
+func patternsOf(expression string) (patterns []string, wider bool, why string) {
 	re, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
-		return nil, false
+		return nil, false, "it is written as only Python reads it, or not at all"
 	}
 	texts, ok := alternatives(re, &wider)
 	if !ok {
-		return nil, false
+		return nil, false, "it has something in it that * in a pattern cannot stand for, or needs more than " + strconv.Itoa(mostMade) + " patterns"
 	}
 	for _, t := range texts {
 		t, fromStart := strings.CutPrefix(t, begins)
@@ -75,14 +76,23 @@ func patternsOf(expression string) (patterns []string, wider bool) {
 		for strings.Contains(t, "**") {
 			t = strings.ReplaceAll(t, "**", "*")
 		}
+		if strings.ContainsAny(t, begins+ends) {
+			return nil, false, "it looks for the beginning or the end within"
+		}
 		if t == "" || len(t) > 63 || strings.Trim(t, "abcdefghijklmnopqrstuvwxyz0123456789-_*") != "" {
-			return nil, false
+			continue
+		}
+		if t == "*" && wider {
+			return nil, false, "its pattern would reserve every name"
 		}
 		if !slices.Contains(patterns, t) {
 			patterns = append(patterns, t)
 		}
 	}
-	return patterns, wider
+	if len(patterns) == 0 {
+		return nil, false, "no name of a host has in it what it looks for"
+	}
+	return patterns, wider, ""
 }
 
 // alternatives is the texts that an expression matches, with "*" for any letters.

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 	"time"
 )
@@ -23,9 +25,30 @@ type Certificate struct {
 	ModRevision        int64
 }
 
-// Fresh reports whether at least a third of the certificate's life is left.
-func (c *Certificate) Fresh(now time.Time) bool {
-	return !now.After(c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore) / 3))
+// Fresh reports whether the certificate need not be renewed yet.
+func (c *Certificate) Fresh(now time.Time) bool { return !now.After(c.RenewTime()) }
+
+// Lasts reports whether at least a third of the certificate's life is left, whatever the
+// authority says of it.
+func (c *Certificate) Lasts(now time.Time) bool { return !now.After(c.lastThird()) }
+
+func (c *Certificate) lastThird() time.Time { return c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore) / 3) }
+
+// RenewTime is from when on the certificate is to be renewed: when a third of its life is
+// left, or at a time within what the authority has said, if that is earlier. Each
+// certificate has a time of its own there (RFC 9773 section 4.2), the same for whoever looks.
+func (c *Certificate) RenewTime() time.Time {
+	third := c.lastThird()
+	if c.RenewFrom.IsZero() {
+		return third
+	}
+	sum := sha256.Sum256([]byte(c.Serial))
+	part := float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32)
+	said := c.RenewFrom.Add(time.Duration(part * float64(c.RenewTo.Sub(c.RenewFrom))))
+	if said.Before(third) {
+		return said
+	}
+	return third
 }
 
 // CertNames is what a certificate of a host is for, the host first.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/idna"
@@ -216,7 +217,7 @@ func ParseHostName(field, s string) (Name, error) {
 	for i := 0; i < len(plain); i++ {
 		if plain[i] >= 0x80 {
 			a, err := idna.Lookup.ToASCII(plain)
-			if err != nil {
+			if err != nil || strings.ContainsRune(plain, utf8.RuneError) { // what is no UTF-8 is such runes to idna
 				return bad("it is not a valid internationalized name")
 			}
 			plain = a

@@ -116,6 +116,8 @@ func TestParseHostName(t *testing.T) {
 		"a_b.example":                    "",
 		"*.example":                      "",
 		`a\065.example`:                  "",
+		"\xff.example":                   "",
+		"a\ufffd.example":                "",
 		"a b.example":                    "",
 		strings.Repeat("a", 64):          "",
 		strings.Repeat("a.", 127) + "aa": "",

@@ -92,6 +92,20 @@ func TestAnAuthorityThatDoesNot(t *testing.T) {
 	}
 	refuse(pebbletest.Finalize, 403, "badCSR", "it does not like the key")
 	fails("the request", codes.FailedPrecondition, "badCSR: it does not like the key", true)
+	w.ca.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, pebbletest.Finalize) || strings.HasPrefix(r.URL.Path, pebbletest.Tell) {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	in.Fqdn, in.Csr = "new.vo.example.org", request(t, key, "new.vo.example.org")
+	s.host(in.Fqdn, false)
+	_, err = s.certs.IssueCertificate(s.person("egi/alice"), in)
+	if status.Code(err) != codes.Unavailable || w.ca.Count(pebbletest.Tell) < 2 || len(w.txt(in.Fqdn)) > 0 {
+		t.Errorf("it goes away when the challenge is there: %v, told %d times, left behind: %q", err, w.ca.Count(pebbletest.Tell), w.txt(in.Fqdn))
+	}
+	w.nothingLeft()
+	in.Fqdn, in.Csr = "web.vo.example.org", request(t, key, "web.vo.example.org")
 	w.ca.Close()
 	fails("it is down", codes.Unavailable, "the certificate authority is not available", false)
 	w.ca.Intercept(nil)

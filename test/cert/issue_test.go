@@ -124,6 +124,9 @@ func TestAnOldCertificateIsReplaced(t *testing.T) {
 	s := w.control()
 	s.zone("vo.example.org")
 	s.host("web.vo.example.org", false)
+	later := new(renewals) // than a third of its life before its end
+	later.say(time.Now().Add(70*24*time.Hour), time.Now().Add(80*24*time.Hour))
+	w.ca.Intercept(later.answer)
 	key := newKey(t)
 	in := &pb.IssueCertificateRequest{Fqdn: "web.vo.example.org", Csr: request(t, key, "web.vo.example.org")}
 	issue := func(what string, want bool) *pb.Certificate {

@@ -41,7 +41,7 @@ type Certificate struct {
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	NotAfter  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
 	IssueTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=issue_time,json=issueTime,proto3" json:"issue_time,omitempty"`
-	// When the authority wants it renewed (RFC 9773); absent: it has not said.
+	// When the authority wants it renewed (RFC 9773), as it said lately; absent: it has not said.
 	RenewFrom     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=renew_from,json=renewFrom,proto3" json:"renew_from,omitempty"`
 	RenewTo       *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=renew_to,json=renewTo,proto3" json:"renew_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -206,8 +206,8 @@ func (x *IssueCertificateRequest) GetCsr() string {
 type IssueCertificateResponse struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Certificate *Certificate           `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
-	// Nothing has changed when it is the one that was there: of the same key, and a third of
-	// its life is left.
+	// Nothing has changed when it is the one that was there: of the same key, a third of its
+	// life is left, and the authority does not want it renewed before that.
 	Change        *Change `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
