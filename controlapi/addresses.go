@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -15,11 +17,11 @@ import (
 // SetAddresses changes a host's addresses of the families that the request
 // mentions.
 func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) (out *pb.SetAddressesResponse, err error) {
-	c, err := s.authorize(ctx, access.SetAddresses, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.SetAddresses, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -28,26 +30,26 @@ func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetAddressesResponse, error) { return p.setAddresses(name, in, given) })
+	return call.Change(c, func(p *call.Plan) (*pb.SetAddressesResponse, error) { return planAddresses(p, name, in, given) })
 }
 
-// setAddresses plans what SetAddresses does to one host.
-func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given []netip.Addr) (*pb.SetAddressesResponse, error) {
-	z, old, err := p.host(name, in.GetEtag())
+// planAddresses plans what SetAddresses does to one host.
+func planAddresses(p *call.Plan, name model.Name, in *pb.SetAddressesRequest, given []netip.Addr) (*pb.SetAddressesResponse, error) {
+	z, old, err := p.Host(name, in.GetEtag())
 	if err != nil {
 		return nil, err
 	}
 	if old.Host.Disabled != nil {
 		return nil, disabledHost("set addresses of", name, old.Host)
 	}
-	if h := old.Data.Host; p.call.who.Kind == access.HostSecret && len(h.Endpoints) > 0 && h.Endpoint(model.MainEndpoint) == nil {
+	if h := old.Data.Host; p.Call.Who.Kind == access.HostSecret && len(h.Endpoints) > 0 && h.Endpoint(model.MainEndpoint) == nil {
 		return nil, model.E(model.NotFound, "set addresses of", name.Text()).In("fqdn").
 			Because("the host has endpoints, and its secret is for the addresses of none of them").Hint("use the secret of one, from signpost endpoint rotate-secret")
 	}
-	if err := p.checkAddresses(z, "addresses", given); err != nil {
+	if err := checkAddresses(p, z, "addresses", given); err != nil {
 		return nil, err
 	}
-	if now, ok := p.later[name]; ok {
+	if now, ok := p.Later[name]; ok {
 		old = now
 	}
 	addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
@@ -57,24 +59,24 @@ func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given [
 	if err := checkFollowed(old, addrs); err != nil {
 		return nil, err
 	}
-	next, err := p.withAddresses(old, addrs)
+	next, err := withAddresses(p, old, addrs)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.guardCleared(z, old, in.GetConfirmLast(), next.Data.Host); err != nil {
+	if err := guardCleared(p, z, old, in.GetConfirmLast(), next.Data.Host); err != nil {
 		return nil, err
 	}
 	policy, err := p.Glance(z) // an older lease will do
 	if err != nil {
 		return nil, err
 	}
-	if next.Host, err = p.replaceLegacy(z, old, next.Host); err != nil {
+	if next.Host, err = p.ReplaceLegacy(z, old, next.Host); err != nil {
 		return nil, err
 	}
-	if next, err = p.putAddresses(z, policy, old, next); err != nil {
+	if next, err = putAddresses(p, z, policy, old, next); err != nil {
 		return nil, err
 	}
-	if err := p.lead(z, policy, next, in.GetConfirmLast()); err != nil {
+	if err := leadFollowers(p, z, policy, next, in.GetConfirmLast()); err != nil {
 		return nil, err
 	}
 	return &pb.SetAddressesResponse{Host: leased(hostMessage(z, next), policy, next.Host), Change: &pb.Change{}}, nil
@@ -82,7 +84,7 @@ func (p *plan) setAddresses(name model.Name, in *pb.SetAddressesRequest, given [
 
 // withAddresses is the host with these addresses; the host itself when it has
 // them already.
-func (p *plan) withAddresses(old store.Named, addrs []netip.Addr) (store.Named, error) {
+func withAddresses(p *call.Plan, old store.Named, addrs []netip.Addr) (store.Named, error) {
 	if slices.Equal(old.Data.Host.Addresses(), addrs) {
 		return old, nil
 	}
@@ -92,7 +94,7 @@ func (p *plan) withAddresses(old store.Named, addrs []netip.Addr) (store.Named, 
 	}
 	data, h, control := *old.Data, *old.Data.Host, *old.Host
 	data.Host = &h
-	setAddresses(&h, &control, addrs, number, p.call.s.now().UTC().Truncate(time.Second))
+	setAddresses(&h, &control, addrs, number, p.Call.Desk.Now().UTC().Truncate(time.Second))
 	if why := conflict(old.Name, &data); why != "" {
 		return old, model.E(model.Precondition, "set addresses of", old.Name.Text()).In("addresses").Because(why).
 			Hint("delete that record set first")
@@ -101,7 +103,7 @@ func (p *plan) withAddresses(old store.Named, addrs []netip.Addr) (store.Named, 
 }
 
 func disabledHost(op string, name model.Name, h *model.HostControl) error {
-	return model.E(model.Precondition, op, name.Text()).In("fqdn").Because("the host is disabled" + because(h.Disabled)).
+	return model.E(model.Precondition, op, name.Text()).In("fqdn").Because("the host is disabled" + facts.Because(h.Disabled)).
 		Hint("enable it first, with signpost host enable").From(model.ErrDisabled)
 }
 

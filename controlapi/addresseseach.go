@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -36,36 +38,36 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 	if len(in) == 0 {
 		return nil, nil
 	}
-	c, err := s.authorize(ctx, access.SetAddresses, hostAt(in[0].GetFqdn()), in[0])
+	c, err := s.Authorize(ctx, access.SetAddresses, call.HostAt(in[0].GetFqdn()), in[0])
 	if err != nil {
 		return nil, &HostError{0, err}
 	}
-	defer c.done(&err)
-	c.caller.RequestID, c.caller.WaitVisible = "", false
+	defer c.Done(&err)
+	c.Caller.RequestID, c.Caller.WaitVisible = "", false
 	names, given := make([]model.Name, len(in)), make([][]netip.Addr, len(in))
 	for i, one := range in {
-		if names[i], given[i], err = c.readOne(one); err != nil {
+		if names[i], given[i], err = readOne(c, one); err != nil {
 			return nil, &HostError{i, err}
 		}
 	}
-	_, err = change(c, func(p *plan) (*pb.SetAddressesResponse, error) {
+	_, err = call.Change(c, func(p *call.Plan) (*pb.SetAddressesResponse, error) {
 		out = make([]AddressesSet, len(in))
-		for _, i := range p.mainsFirst(names) {
+		for _, i := range mainsFirst(p, names) {
 			one := in[i]
 			if i > 0 { // change has confirmed the first
-				if err := c.mayOne(p.Tx, c.action, names[i]); err != nil {
+				if err := mayOne(c, p.Tx, c.Action, names[i]); err != nil {
 					return nil, &HostError{i, err}
 				}
 			}
-			before := len(p.audits)
-			_, led := p.later[names[i]]
-			done, err := p.setAddresses(names[i], one, given[i])
+			before := len(p.Audits)
+			_, led := p.Later[names[i]]
+			done, err := planAddresses(p, names[i], one, given[i])
 			if err != nil {
 				return nil, &HostError{i, err}
 			}
-			changed := len(p.audits) > before
+			changed := len(p.Audits) > before
 			if out[i] = (AddressesSet{done.GetHost().GetAddresses(), changed || led}); changed {
-				p.each = append(p.each, p.in)
+				p.Each = append(p.Each, p.In)
 			}
 		}
 		return &pb.SetAddressesResponse{Change: &pb.Change{}}, nil
@@ -78,10 +80,10 @@ func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesR
 
 // mainsFirst is the order in which several hosts are changed: who follows comes after the
 // others, and may be told what it has become by then.
-func (p *plan) mainsFirst(names []model.Name) []int {
+func mainsFirst(p *call.Plan, names []model.Name) []int {
 	var mains, followers []int
 	for i, n := range names {
-		if _, h, err := findHost(p.Tx, n, p.call.s.now()); len(names) > 1 && err == nil && h.Host.Follows != nil {
+		if _, h, err := facts.FindHost(p.Tx, n, p.Call.Desk.Now()); len(names) > 1 && err == nil && h.Host.Follows != nil {
 			followers = append(followers, i)
 		} else {
 			mains = append(mains, i)
@@ -91,8 +93,8 @@ func (p *plan) mainsFirst(names []model.Name) []int {
 }
 
 // readOne reads what is asked for of one of several hosts.
-func (c *call) readOne(in *pb.SetAddressesRequest) (model.Name, []netip.Addr, error) {
-	if err := c.s.validate(c.action, in); err != nil {
+func readOne(c *call.Call, in *pb.SetAddressesRequest) (model.Name, []netip.Addr, error) {
+	if err := c.Desk.Validate(c.Action, in); err != nil {
 		return "", nil, err
 	}
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
@@ -104,12 +106,12 @@ func (c *call) readOne(in *pb.SetAddressesRequest) (model.Name, []netip.Addr, er
 }
 
 // mayOne decides about one of several hosts, as authorize does about the first.
-func (c *call) mayOne(tx *store.Tx, a access.Action, name model.Name) error {
-	operator := c.who.Kind == access.Admin || c.who.Operator
-	if !operator && c.s.barred.host(name) {
-		return c.s.bar("host", a, name)
+func mayOne(c *call.Call, tx *store.Tx, a access.Action, name model.Name) error {
+	operator := c.Who.Kind == access.Admin || c.Who.Operator
+	if !operator && c.Desk.Barred.Host(name) {
+		return c.Desk.Bar("host", a, name)
 	}
-	err := c.may(tx, a, access.Resource{Name: name})
-	c.refused = err != nil && model.KindOf(err) != model.Unavailable
+	err := c.May(tx, a, access.Resource{Name: name})
+	c.Refused = err != nil && model.KindOf(err) != model.Unavailable
 	return err
 }

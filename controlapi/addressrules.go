@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"signpost/controlapi/call"
 	"signpost/internal/model"
 )
 
@@ -17,9 +18,9 @@ import (
 //	any other                                      always
 type addressRules struct{ local, private bool }
 
-// addressRules is those of a zone, as far as they matter for some addresses: what is not
+// addressRulesFor is those of a zone, as far as they matter for some addresses: what is not
 // looked at is not compared at the commit either.
-func (p *plan) addressRules(z *model.Zone, addrs []netip.Addr) (addressRules, error) {
+func addressRulesFor(p *call.Plan, z *model.Zone, addrs []netip.Addr) (addressRules, error) {
 	r := addressRules{local: z.LocalAddresses, private: true}
 	if !slices.ContainsFunc(addrs, leadsToPrivate) {
 		return r, nil
@@ -32,8 +33,8 @@ func (p *plan) addressRules(z *model.Zone, addrs []netip.Addr) (addressRules, er
 }
 
 // checkAddresses refuses addresses that the zone does not allow for its hosts.
-func (p *plan) checkAddresses(z *model.Zone, field string, addrs []netip.Addr) error {
-	r, err := p.addressRules(z, addrs)
+func checkAddresses(p *call.Plan, z *model.Zone, field string, addrs []netip.Addr) error {
+	r, err := addressRulesFor(p, z, addrs)
 	if err != nil {
 		return err
 	}

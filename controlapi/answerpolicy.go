@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -14,17 +16,17 @@ var policyNames = map[model.PolicyKind]string{model.PolicyAll: "all", model.Poli
 
 // GetPolicy shows how the answers of a host are chosen.
 func (s *Service) GetPolicy(ctx context.Context, in *pb.GetPolicyRequest) (out *pb.Policy, err error) {
-	c, err := s.authorize(ctx, access.PolicyRead, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.PolicyRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		_, h, err := findHost(tx, name, s.now())
+	err = c.Read(func(tx *store.Tx) error {
+		_, h, err := facts.FindHost(tx, name, s.Now())
 		if err == nil {
 			out = answerPolicyMessage(h)
 		}
@@ -35,11 +37,11 @@ func (s *Service) GetPolicy(ctx context.Context, in *pb.GetPolicyRequest) (out *
 
 // SetPolicy says how they are chosen.
 func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *pb.SetPolicyResponse, err error) {
-	c, err := s.authorize(ctx, access.PolicySet, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.PolicySet, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -48,12 +50,12 @@ func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetPolicyResponse, error) {
-		z, old, err := p.named(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.SetPolicyResponse, error) {
+		z, old, err := named(p, name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
-		if err := p.checkAddresses(z, "fallback", wanted.Fallback); err != nil {
+		if err := checkAddresses(p, z, "fallback", wanted.Fallback); err != nil {
 			return nil, err
 		}
 		if d := z.WithDefaults(); wanted.SuspectTTL != 0 && (wanted.SuspectTTL < d.MinTTL || wanted.SuspectTTL > d.MaxTTL) {
@@ -65,10 +67,10 @@ func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *
 		if describeAnswerPolicy(was) != describeAnswerPolicy(wanted) {
 			h := *old.Data.Host
 			h.Policy = wanted
-			if next, err = p.putHostData(z, old, &h); err != nil {
+			if next, err = putHostData(p, z, old, &h); err != nil {
 				return nil, err
 			}
-			p.record(z.Name, name, "", describeAnswerPolicy(was), describeAnswerPolicy(wanted))
+			p.Record(z.Name, name, "", describeAnswerPolicy(was), describeAnswerPolicy(wanted))
 		}
 		if n := len(old.Data.Host.Endpoints); int(wanted.MinHealthy) > n {
 			out.Warnings = append(out.Warnings, "the host has fewer endpoints ("+strconv.Itoa(n)+") than min_healthy: none is ever believed to be down")
@@ -79,12 +81,12 @@ func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *
 }
 
 // named is host for what is kept with the name alone.
-func (p *plan) named(name model.Name, given string) (*model.Zone, store.Named, error) {
-	z, h, err := p.host(name, "")
+func named(p *call.Plan, name model.Name, given string) (*model.Zone, store.Named, error) {
+	z, h, err := p.Host(name, "")
 	if err != nil {
 		return nil, h, err
 	}
-	return z, h, checkEtag(given, name.Text(), h.Data.ModRevision)
+	return z, h, call.CheckEtag(given, name.Text(), h.Data.ModRevision)
 }
 
 // policyOf reads a policy. Errors are of kind Invalid.
@@ -152,7 +154,7 @@ func answerPolicyMessage(h store.Named) *pb.Policy {
 	p := withDefaults(h.Data.Host.Policy)
 	m := &pb.Policy{
 		Fqdn: h.Name.Text(), Kind: policyNames[p.Kind], MinHealthy: p.MinHealthy, MaxAnswers: p.MaxAnswers, SuspectTtl: p.SuspectTTL,
-		Etag: etag(h.Data.ModRevision),
+		Etag: call.Etag(h.Data.ModRevision),
 	}
 	if p.Kind == model.PolicyFailover {
 		m.Failback = failback(p)

@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -17,11 +19,11 @@ import (
 
 // ListAuditRecords shows who changed what, the newest first.
 func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsRequest) (out *pb.ListAuditRecordsResponse, err error) {
-	c, err := s.authorize(ctx, access.AuditRead, at(cmp.Or(in.GetFqdn(), in.GetZone())), in)
+	c, err := s.Authorize(ctx, access.AuditRead, call.At(cmp.Or(in.GetFqdn(), in.GetZone())), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	match, err := auditFilter(in)
 	if err != nil {
 		return nil, err
@@ -30,29 +32,29 @@ func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsR
 	if err != nil {
 		return nil, err
 	}
-	query := listOf("audit", in.GetZone(), in.GetFqdn(), in.GetPrincipal(), in.GetAction(), strconv.FormatInt(since.UnixMilli(), 10))
-	before, err := query.read(in.GetPageToken())
+	query := call.ListOf("audit", in.GetZone(), in.GetFqdn(), in.GetPrincipal(), in.GetAction(), strconv.FormatInt(since.UnixMilli(), 10))
+	before, err := query.Read(in.GetPageToken())
 	if err == nil && before != "" && !store.IsAuditID(before) {
-		err = badToken(in.GetPageToken())
+		err = call.BadToken(in.GetPageToken())
 	}
 	if err != nil {
 		return nil, err
 	}
-	end, err := s.turns.Wait(ctx, c.who.Name()) // it may read very many to find few
+	end, err := s.Turns.Wait(ctx, c.Who.Name()) // it may read very many to find few
 	if err != nil {
 		return nil, model.E(model.Unavailable, "list audit records", "").Because("another list of yours is still being read").From(err)
 	}
 	defer end()
-	err = c.read(func(tx *store.Tx) error {
-		shown, err := c.auditShown(tx)
+	err = c.Read(func(tx *store.Tx) error {
+		shown, err := auditShown(c, tx)
 		if err != nil {
 			return err
 		}
-		records, more, err := tx.AuditRecords(before, since, pageSize(in.GetPageSize()), func(r *model.AuditRecord) bool { return match(r) && shown(r) })
+		records, more, err := tx.AuditRecords(before, since, call.PageSize(in.GetPageSize()), func(r *model.AuditRecord) bool { return match(r) && shown(r) })
 		if err != nil {
 			return err
 		}
-		out = &pb.ListAuditRecordsResponse{NextPageToken: query.token(more)}
+		out = &pb.ListAuditRecordsResponse{NextPageToken: query.Token(more)}
 		for _, r := range records {
 			out.Records = append(out.Records, auditMessage(r))
 		}
@@ -75,17 +77,17 @@ func auditSince(at *timestamppb.Timestamp) (time.Time, error) {
 // auditShown is which records the caller may read of what they asked about: of a zone that
 // they administer, those of the zone as it is now; of a host that they own or edit, those
 // from the time of its owner.
-func (c *call) auditShown(tx *store.Tx) (func(*model.AuditRecord) bool, error) {
+func auditShown(c *call.Call, tx *store.Tx) (func(*model.AuditRecord) bool, error) {
 	all := func(*model.AuditRecord) bool { return true }
-	if c.who.Kind != access.User || c.who.Operator {
+	if c.Who.Kind != access.User || c.Who.Operator {
 		return all, nil
 	}
-	r, err := known(tx, c.who, c.action, c.resource, c.s.now())
+	r, err := facts.Known(tx, c.Who, c.Action, c.Resource, c.Desk.Now())
 	if err != nil {
 		return nil, err
 	}
 	var administers *model.Zone
-	if r.Policy != nil && c.who.Among(r.Policy.Admins) {
+	if r.Policy != nil && c.Who.Among(r.Policy.Admins) {
 		if administers, err = tx.Zone(r.Zone); err != nil {
 			return nil, err
 		}
@@ -106,12 +108,12 @@ func auditFilter(in *pb.ListAuditRecordsRequest) (func(*model.AuditRecord) bool,
 	var zone, name model.Name
 	var err error
 	if in.GetZone() != "" {
-		if zone, err = ownerName("zone", in.GetZone()); err != nil {
+		if zone, err = facts.ParseName("zone", in.GetZone()); err != nil {
 			return nil, err
 		}
 	}
 	if in.GetFqdn() != "" {
-		if name, err = ownerName("fqdn", in.GetFqdn()); err != nil {
+		if name, err = facts.ParseName("fqdn", in.GetFqdn()); err != nil {
 			return nil, err
 		}
 	}

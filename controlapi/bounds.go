@@ -3,6 +3,7 @@ package controlapi
 import (
 	"strconv"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -14,10 +15,10 @@ const mostCounted = 1000
 
 // bounded reports whether what the caller keeps in a zone has bounds: not for its
 // administrators.
-func (p *plan) bounded(z *model.Zone) bool {
-	switch p.call.who.Kind {
+func bounded(p *call.Plan, z *model.Zone) bool {
+	switch p.Call.Who.Kind {
 	case access.User:
-		return p.call.may(p.Tx, access.ZoneExport, access.Resource{Name: z.Name}) != nil
+		return p.Call.May(p.Tx, access.ZoneExport, access.Resource{Name: z.Name}) != nil
 	case access.HostSecret, access.EndpointSecret:
 		return true
 	}
@@ -26,8 +27,8 @@ func (p *plan) bounded(z *model.Zone) bool {
 
 // checkBounds refuses owners and editors more at and below their host than its zone lets
 // them keep. What is already more may become less. Errors: Exhausted.
-func (p *plan) checkBounds(at place, set model.RRset) error {
-	if at.apex || !p.bounded(at.zone) {
+func checkBounds(p *call.Plan, at place, set model.RRset) error {
+	if at.apex || !bounded(p, at.zone) {
 		return nil
 	}
 	policy, err := p.Policy(at.zone)

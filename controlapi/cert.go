@@ -9,13 +9,34 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/acme"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
+
+// Certificates is the service for certificates.
+type Certificates struct {
+	pb.UnimplementedCertificateServiceServer
+	*call.Desk
+	authority *Authority // nil: nobody
+	orders    *prometheus.CounterVec
+}
+
+// newCertificates makes the service; authority is whom certificates are ordered from, nil:
+// nobody.
+func newCertificates(d *call.Desk, authority *Authority, reg prometheus.Registerer) (*Certificates, error) {
+	s := &Certificates{Desk: d, authority: authority, orders: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "signpost_certificate_orders_total", Help: "Orders of certificates that were begun here, by what became of them: issued, kept (there was one by then), or the kind of error.",
+	}, []string{"outcome"})}
+	s.orders.WithLabelValues("issued") // so that it is there before the first
+	return s, call.Register(reg, s.orders)
+}
 
 // Authority is a certificate authority, and how much is asked of it.
 type Authority struct {
@@ -45,18 +66,18 @@ func (a *Authority) most() store.OrderedMost {
 }
 
 // GetCertificate shows the certificate of a host.
-func (s *Service) GetCertificate(ctx context.Context, in *pb.GetCertificateRequest) (out *pb.Certificate, err error) {
-	c, err := s.authorize(ctx, access.CertRead, hostAt(in.GetFqdn()), in)
+func (s *Certificates) GetCertificate(ctx context.Context, in *pb.GetCertificateRequest) (out *pb.Certificate, err error) {
+	c, err := s.Authorize(ctx, access.CertRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		z, _, err := findHost(tx, name, s.now())
+	err = c.Read(func(tx *store.Tx) error {
+		z, _, err := facts.FindHost(tx, name, s.Now())
 		if err != nil {
 			return err
 		}
@@ -77,33 +98,33 @@ func (s *Service) GetCertificate(ctx context.Context, in *pb.GetCertificateReque
 // host has, if it is of that key and fresh, else one that is ordered now. Of several who
 // ask at once, here and at other control services, one orders, and those with the same
 // key are answered what comes of it.
-func (s *Service) IssueCertificate(ctx context.Context, in *pb.IssueCertificateRequest) (out *pb.IssueCertificateResponse, err error) {
-	c, err := s.authorize(ctx, access.CertIssue, hostAt(in.GetFqdn()), in)
+func (s *Certificates) IssueCertificate(ctx context.Context, in *pb.IssueCertificateRequest) (out *pb.IssueCertificateResponse, err error) {
+	c, err := s.Authorize(ctx, access.CertIssue, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	if out, done, err := repeated[*pb.IssueCertificateResponse](c); done || err != nil {
+	if out, done, err := call.Repeated[*pb.IssueCertificateResponse](c); done || err != nil {
 		return out, err
 	}
 	for {
-		w, err := c.want(name, in.GetCsr())
+		w, err := s.want(c, name, in.GetCsr())
 		if err != nil {
 			return nil, err
 		}
 		if w.have != nil {
 			return w.unchanged(), nil
 		}
-		order, by, err := s.store.ClaimOrder(context.WithoutCancel(ctx), w.zone, name, w.keyID, w.rev, c.who.String(), s.now())
+		order, by, err := s.Store.ClaimOrder(context.WithoutCancel(ctx), w.zone, name, w.keyID, w.rev, c.Who.String(), s.Now())
 		if err != nil {
 			return nil, err
 		}
 		if order != nil {
-			return c.place(w, order)
+			return s.place(c, w, order)
 		}
 		failed, err := s.awaitOrder(ctx, by)
 		if err != nil {
@@ -119,11 +140,11 @@ func (s *Service) IssueCertificate(ctx context.Context, in *pb.IssueCertificateR
 const issueOp = "issue certificate for"
 
 // awaitOrder waits for what comes of another's order, as long as the caller does.
-func (s *Service) awaitOrder(ctx context.Context, by *store.OrderUnderWay) (failed *model.Error, err error) {
+func (s *Certificates) awaitOrder(ctx context.Context, by *store.OrderUnderWay) (failed *model.Error, err error) {
 	ctx, cancel := context.WithTimeout(ctx, orderWithin)
 	defer cancel()
-	defer context.AfterFunc(s.stopping, cancel)()
-	return s.store.AwaitOrder(ctx, by)
+	defer context.AfterFunc(s.Stopping, cancel)()
+	return s.Store.AwaitOrder(ctx, by)
 }
 
 // wantedCert is a certificate that somebody asks for, and the host as it was then.
@@ -143,9 +164,9 @@ type wantedCert struct {
 // want reads a signing request and looks whether there is already what it asks for, or
 // whether it can be ordered; then it counts as a change. Errors: those of acme.CheckRequest,
 // NotFound, Precondition, Exhausted.
-func (c *call) want(name model.Name, csr string) (w *wantedCert, err error) {
-	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name, c.s.now())
+func (s *Certificates) want(c *call.Call, name model.Name, csr string) (w *wantedCert, err error) {
+	err = c.Read(func(tx *store.Tx) error {
+		z, h, err := facts.FindHost(tx, name, s.Now())
 		if err != nil {
 			return err
 		}
@@ -157,20 +178,22 @@ func (c *call) want(name model.Name, csr string) (w *wantedCert, err error) {
 		if w.rev, err = tx.Revision(); err != nil {
 			return err
 		}
-		if w.have, err = c.s.keptCert(tx, w); err != nil || w.have != nil {
+		if w.have, err = s.keptCert(tx, w); err != nil || w.have != nil {
 			return err
 		}
-		if err := c.s.orderable(tx, name); err != nil {
+		if err := s.orderable(tx, name); err != nil {
 			return err
 		}
-		return c.paceWrite(&plan{Tx: tx, call: c, in: z}) // whatever comes of it, name servers are asked
+		p := c.PlanOf(tx)
+		p.In = z
+		return c.PaceWrite(p) // whatever comes of it, name servers are asked
 	})
 	return w, err
 }
 
 // keptCert is the certificate that the host has, if it will do: not one that an authority
 // issued of which we ask no more.
-func (s *Service) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate, error) {
+func (s *Certificates) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate, error) {
 	cert, err := tx.Certificate(w.zone, w.host)
 	w.replaces = ""
 	if err != nil || cert == nil {
@@ -180,7 +203,7 @@ func (s *Service) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate, err
 	if ours {
 		w.replaces = cert.CertID
 	}
-	if cert.KeyID != w.keyID || cert.Wildcard != w.wildcard || !cert.Fresh(s.now()) || s.authority != nil && cert.Directory != "" && !ours {
+	if cert.KeyID != w.keyID || cert.Wildcard != w.wildcard || !cert.Fresh(s.Now()) || s.authority != nil && cert.Directory != "" && !ours {
 		return nil, nil
 	}
 	return cert, nil
@@ -200,7 +223,7 @@ func (w *wantedCert) still(z *model.Zone, h store.Named) error {
 
 // orderable says whether a certificate of a host can be ordered at all. Errors:
 // Precondition.
-func (s *Service) orderable(tx *store.Tx, name model.Name) error {
+func (s *Certificates) orderable(tx *store.Tx, name model.Name) error {
 	refuse := func(why, hint string) error {
 		return model.E(model.Precondition, issueOp, name.Text()).Because(why).Hint(hint)
 	}
@@ -213,11 +236,11 @@ func (s *Service) orderable(tx *store.Tx, name model.Name) error {
 		return err
 	}
 	switch {
-	case cutAbove(at.path[1:]):
+	case facts.CutAbove(at.path[1:]):
 		return refuse("it is at or below a delegation or DNAME, so that its challenge would not be answered here", "")
 	case at.path[1].Host.Withdrawn():
-		return refuse("the host is "+describeWithdrawal(at.path[1].Host)+", so that its challenge would not be answered", "")
-	case hasType(at.sets(), dns.TypeCNAME):
+		return refuse("the host is "+facts.DescribeWithdrawal(at.path[1].Host)+", so that its challenge would not be answered", "")
+	case facts.HasType(at.sets(), dns.TypeCNAME):
 		return refuse("there is a CNAME at "+at.name.Text()+", so that the challenge cannot be there", "delete it first")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 
+	"signpost/controlapi/call"
 	"signpost/internal/acme"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,18 +14,18 @@ import (
 
 // account is who we are to the authority: every control service the same, made when first
 // needed. anew: it does not know us any more.
-func (c *call) account(anew bool) (acme.Account, error) {
-	none, dir := acme.Account{}, c.s.authority.Directory
+func (s *Certificates) account(c *call.Call, anew bool) (acme.Account, error) {
+	none, dir := acme.Account{}, s.authority.Directory
 	fresh, err := newAccountKey()
 	if err != nil {
 		return none, err
 	}
 	var kept *model.Account
-	if _, err := c.s.store.Update(c.ctx, func(tx *store.Tx) (err error) {
+	if _, err := s.Store.Update(c.Ctx, func(tx *store.Tx) (err error) {
 		if kept, err = tx.Account(dir); err != nil || kept != nil {
 			return err
 		}
-		kept = &model.Account{Directory: dir, Key: fresh, CreateTime: c.s.now()}
+		kept = &model.Account{Directory: dir, Key: fresh, CreateTime: s.Now()}
 		return tx.PutAccount(kept)
 	}); err != nil {
 		return none, err
@@ -37,11 +38,11 @@ func (c *call) account(anew bool) (acme.Account, error) {
 	if kept.URL != "" && !anew {
 		return acme.Account{Key: key, URL: kept.URL}, nil
 	}
-	account, err := c.s.authority.ACME.Register(c.ctx, key)
+	account, err := s.authority.ACME.Register(c.Ctx, key)
 	if err != nil {
 		return none, err
 	}
-	_, err = c.s.store.Update(c.ctx, func(tx *store.Tx) error {
+	_, err = s.Store.Update(c.Ctx, func(tx *store.Tx) error {
 		now, err := tx.Account(dir)
 		if err != nil || now == nil {
 			return err

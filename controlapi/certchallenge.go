@@ -9,6 +9,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/acme"
 	"signpost/internal/model"
@@ -42,7 +44,8 @@ func challengePlace(tx *store.Tx, host model.Name) (place, error) {
 
 // solver sets the challenge of one order and takes it away.
 type solver struct {
-	c         *call
+	s         *Certificates
+	c         *call.Call
 	w         *wantedCert
 	order     *store.Order
 	presented bool
@@ -54,7 +57,7 @@ func (v *solver) Present(ctx context.Context, values []acme.Challenge) error {
 	v.presented = true
 	rev, err := v.set(ctx, values)
 	if err == nil {
-		err = v.c.s.awaitServed(ctx, v.w.zone, rev)
+		err = v.s.awaitServed(ctx, v.w.zone, rev)
 	}
 	v.failed = err
 	return err
@@ -64,22 +67,21 @@ func (v *solver) Present(ctx context.Context, values []acme.Challenge) error {
 func (v *solver) CleanUp(ctx context.Context, _ []acme.Challenge) error {
 	ctx, cancel := context.WithTimeout(ctx, afterwards)
 	defer cancel()
-	err := v.c.s.takeChallenge(ctx, v.c.caller.LogID, v.w.zone.Name, v.w.host, v.order.ID())
+	err := v.s.takeChallenge(ctx, v.c.Caller.LogID, v.w.zone.Name, v.w.host, v.order.ID())
 	if err != nil {
-		v.c.log(slog.LevelWarn, "a challenge is left to be swept", v.c.line(""), slog.Any("error", err))
+		v.c.Log(slog.LevelWarn, "a challenge is left to be swept", v.c.Line(""), slog.Any("error", err))
 	}
 	return err
 }
 
 func (v *solver) set(ctx context.Context, values []acme.Challenge) (int64, error) {
-	s := v.c.s
-	var last *plan
-	res, err := s.store.Update(ctx, func(tx *store.Tx) error {
-		last = s.acmePlan(ctx, tx, v.c.caller.LogID)
+	s := v.s
+	return s.ByItself(ctx, acmeAutomation, access.CertChallenge, v.c.Caller.LogID, func(p *call.Plan) error {
+		tx := p.Tx
 		if err := tx.HoldOrder(v.order); err != nil {
 			return err
 		}
-		z, h, err := last.host(v.w.host, "")
+		z, h, err := p.Host(v.w.host, "")
 		if err == nil {
 			err = v.w.still(z, h)
 		}
@@ -97,7 +99,7 @@ func (v *solver) set(ctx context.Context, values []acme.Challenge) (int64, error
 		if err != nil {
 			return err
 		}
-		next := &model.Challenge{Order: v.order.ID(), ExpireTime: s.now().Add(challengeExpires)}
+		next := &model.Challenge{Order: v.order.ID(), ExpireTime: s.Now().Add(challengeExpires)}
 		for _, c := range values {
 			if c.Name != at.name {
 				return model.E(model.Internal, issueOp, v.w.host.Text()).Because("the challenge is for another name")
@@ -117,28 +119,19 @@ func (v *solver) set(ctx context.Context, values []acme.Challenge) (int64, error
 		if err != nil {
 			return err
 		}
-		if err := last.putSets(at, model.WithRRset(at.sets(), set)); err != nil {
+		if err := putSets(p, at, model.WithRRset(at.sets(), set)); err != nil {
 			return err
 		}
 		tx.PutChallenge(z, v.w.host, next)
-		last.record(z.Name, at.name, "TXT", setText(old), setText(set))
-		last.ready = true
+		p.Record(z.Name, at.name, "TXT", setText(old), setText(set))
 		return nil
 	})
-	last.writeDown(res.Revision, err)
-	return res.Revision, err
-}
-
-// acmePlan is a change that is nobody's call, but for the sake of one.
-func (s *Service) acmePlan(ctx context.Context, tx *store.Tx, logID string) *plan {
-	return &plan{Tx: tx, call: &call{s: s, ctx: ctx, caller: Caller{LogID: logID}, automation: acmeAutomation, action: access.CertChallenge}}
 }
 
 // takeChallenge takes away what an order has set below a host, and nothing else.
-func (s *Service) takeChallenge(ctx context.Context, logID string, zone, host model.Name, order string) error {
-	var last *plan
-	res, err := s.store.Update(ctx, func(tx *store.Tx) error {
-		last = s.acmePlan(ctx, tx, logID)
+func (s *Certificates) takeChallenge(ctx context.Context, logID string, zone, host model.Name, order string) error {
+	_, err := s.ByItself(ctx, acmeAutomation, access.CertChallenge, logID, func(p *call.Plan) error {
+		tx := p.Tx
 		z, err := tx.Zone(zone)
 		if err != nil {
 			if model.KindOf(err) == model.NotFound {
@@ -151,7 +144,6 @@ func (s *Service) takeChallenge(ctx context.Context, logID string, zone, host mo
 			return err
 		}
 		tx.PutChallenge(z, host, nil)
-		last.ready = true
 		name, err := host.Child(access.Challenge)
 		if err != nil {
 			return err
@@ -165,24 +157,23 @@ func (s *Service) takeChallenge(ctx context.Context, logID string, zone, host mo
 		if len(next.Data) == len(old.Data) {
 			return nil
 		}
-		if h := hostOn(at.path); h != nil {
-			last.owner = h.Host.Owner
+		if h := facts.HostOn(at.path); h != nil {
+			p.Owner = h.Host.Owner
 		}
 		sets := model.WithRRset(at.sets(), next)
 		if len(next.Data) == 0 {
 			sets = model.WithoutRRset(at.sets(), dns.TypeTXT)
 		}
-		last.record(zone, name, "TXT", setText(old), setText(next))
-		return last.putSets(at, sets)
+		p.Record(zone, name, "TXT", setText(old), setText(next))
+		return putSets(p, at, sets)
 	})
-	last.writeDown(res.Revision, err)
 	return err
 }
 
 // SweepChallenges takes away what orders have left below hosts that ended in the middle,
 // or have been under way for an hour. Any number of services may do this at once.
-func (s *Service) SweepChallenges(ctx context.Context) (taken int, err error) {
-	tx, err := s.store.Look(ctx)
+func (s *Certificates) SweepChallenges(ctx context.Context) (taken int, err error) {
+	tx, err := s.Store.Look(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -204,7 +195,7 @@ func (s *Service) SweepChallenges(ctx context.Context) (taken int, err error) {
 }
 
 // leftBy is the order that has left a challenge below a host; "": none has.
-func (s *Service) leftBy(tx *store.Tx, h store.HostAt) (string, error) {
+func (s *Certificates) leftBy(tx *store.Tx, h store.HostAt) (string, error) {
 	z, err := tx.Zone(h.Zone)
 	if err != nil {
 		return "", err
@@ -214,7 +205,7 @@ func (s *Service) leftBy(tx *store.Tx, h store.HostAt) (string, error) {
 		return "", err
 	}
 	under, err := tx.OrderOf(z, h.Name)
-	if err != nil || under == left.Order && s.now().Before(left.ExpireTime) {
+	if err != nil || under == left.Order && s.Now().Before(left.ExpireTime) {
 		return "", err
 	}
 	return left.Order, nil

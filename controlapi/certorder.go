@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"signpost/controlapi/call"
 	"signpost/internal/acme"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -16,13 +17,13 @@ import (
 
 // place orders a certificate under a hold on that. It goes on when the caller is gone, who
 // may ask again for what comes of it, and ends when the service does.
-func (c *call) place(w *wantedCert, order *store.Order) (out *pb.IssueCertificateResponse, err error) {
+func (s *Certificates) place(c *call.Call, w *wantedCert, order *store.Order) (out *pb.IssueCertificateResponse, err error) {
 	ctx, cancel := context.WithTimeout(order.Context(), orderWithin)
 	defer cancel()
-	defer context.AfterFunc(c.s.stopping, cancel)()
-	c.ctx = ctx
+	defer context.AfterFunc(s.Stopping, cancel)()
+	c.Ctx = ctx
 	defer func() {
-		c.s.metrics.orders.WithLabelValues(orderOutcome(out, err)).Inc()
+		s.orders.WithLabelValues(orderOutcome(out, err)).Inc()
 		if err == nil {
 			order.Release()
 			return
@@ -35,26 +36,26 @@ func (c *call) place(w *wantedCert, order *store.Order) (out *pb.IssueCertificat
 	}()
 	// Who has no name server that serves the zone gets no challenge seen either: then the
 	// authority need not be asked.
-	if err := c.s.awaitServed(ctx, w.zone, 0); err != nil {
+	if err := s.awaitServed(ctx, w.zone, 0); err != nil {
 		return nil, err
 	}
-	if err := c.count(w, order); err != nil {
+	if err := s.count(c, w, order); err != nil {
 		return nil, err
 	}
 	if w.have != nil {
 		return w.unchanged(), nil
 	}
-	issued, err := c.obtain(w, order)
+	issued, err := s.obtain(c, w, order)
 	if err != nil {
 		return nil, err
 	}
-	return c.keepCert(w, order, issued)
+	return s.keepCert(c, w, order, issued)
 }
 
 func orderOutcome(out *pb.IssueCertificateResponse, err error) string {
 	switch {
 	case err != nil:
-		return kindLabel(err)
+		return call.KindLabel(err)
 	case out.GetChange().GetChanged():
 		return "issued"
 	}
@@ -63,29 +64,29 @@ func orderOutcome(out *pb.IssueCertificateResponse, err error) string {
 
 // count counts the order, if it is still to be placed. Errors: Exhausted when there were
 // too many; those of want.
-func (c *call) count(w *wantedCert, order *store.Order) error {
-	_, err := c.s.store.Update(c.ctx, func(tx *store.Tx) error {
-		p := &plan{Tx: tx, call: c}
-		if err := c.confirm(tx); err != nil {
+func (s *Certificates) count(c *call.Call, w *wantedCert, order *store.Order) error {
+	_, err := s.Store.Update(c.Ctx, func(tx *store.Tx) error {
+		p := c.PlanOf(tx)
+		if err := c.Confirm(tx); err != nil {
 			return err
 		}
 		if err := tx.HoldOrder(order); err != nil {
 			return err
 		}
-		z, h, err := p.host(w.host, "")
+		z, h, err := p.Host(w.host, "")
 		if err == nil {
 			err = w.still(z, h)
 		}
 		if err != nil {
 			return err
 		}
-		if w.have, err = c.s.keptCert(tx, w); err != nil || w.have != nil {
+		if w.have, err = s.keptCert(tx, w); err != nil || w.have != nil {
 			return err
 		}
-		if err := c.s.orderable(tx, w.host); err != nil {
+		if err := s.orderable(tx, w.host); err != nil {
 			return err
 		}
-		return tx.PlaceOrder(w.orderedBy(), c.s.authority.most(), c.s.now())
+		return tx.PlaceOrder(w.orderedBy(), s.authority.most(), s.Now())
 	})
 	return err
 }
@@ -103,43 +104,43 @@ func (w *wantedCert) orderedBy() store.OrderedBy {
 
 // obtain asks the authority for what was counted. What certainly did not come to an order,
 // or ended for a reason of ours, is counted no longer.
-func (c *call) obtain(w *wantedCert, order *store.Order) (*model.Certificate, error) {
-	solver := &solver{c: c, w: w, order: order}
-	issued, err := c.ask(w, solver)
+func (s *Certificates) obtain(c *call.Call, w *wantedCert, order *store.Order) (*model.Certificate, error) {
+	solver := &solver{s: s, c: c, w: w, order: order}
+	issued, err := s.ask(c, w, solver)
 	if err == nil {
-		return c.s.readCert(w, issued)
+		return s.readCert(w, issued)
 	}
 	f := new(acme.Failure)
 	away := errors.As(err, &f) && f.Why == acme.Unreachable && !solver.presented
 	if solver.failed != nil || away {
-		c.takeOrderBack(w)
+		s.takeOrderBack(c, w)
 	}
 	if solver.failed != nil {
 		return nil, solver.failed
 	}
-	return nil, c.refusal(w, err)
+	return nil, s.refusal(c, w, err)
 }
 
-func (c *call) ask(w *wantedCert, solver *solver) (acme.Issued, error) {
-	ca := c.s.authority.ACME
-	account, err := c.account(false)
+func (s *Certificates) ask(c *call.Call, w *wantedCert, solver *solver) (acme.Issued, error) {
+	ca := s.authority.ACME
+	account, err := s.account(c, false)
 	if err != nil {
 		return acme.Issued{}, err
 	}
-	issued, err := ca.Renew(c.ctx, account, w.csr, solver, w.replaces)
+	issued, err := ca.Renew(c.Ctx, account, w.csr, solver, w.replaces)
 	if f := new(acme.Failure); errors.As(err, &f) && f.AccountGone() && !solver.presented {
-		if account, err = c.account(true); err == nil {
-			issued, err = ca.Renew(c.ctx, account, w.csr, solver, w.replaces)
+		if account, err = s.account(c, true); err == nil {
+			issued, err = ca.Renew(c.Ctx, account, w.csr, solver, w.replaces)
 		}
 	}
 	return issued, err
 }
 
-func (c *call) takeOrderBack(w *wantedCert) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), afterwards)
+func (s *Certificates) takeOrderBack(c *call.Call, w *wantedCert) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Ctx), afterwards)
 	defer cancel()
-	if _, err := c.s.store.Update(ctx, func(tx *store.Tx) error { return tx.TakeOrderBack(w.orderedBy()) }); err != nil {
-		c.log(slog.LevelWarn, "an order that was not placed stays counted", c.line(""), slog.Any("error", err))
+	if _, err := s.Store.Update(ctx, func(tx *store.Tx) error { return tx.TakeOrderBack(w.orderedBy()) }); err != nil {
+		c.Log(slog.LevelWarn, "an order that was not placed stays counted", c.Line(""), slog.Any("error", err))
 	}
 }
 
@@ -147,7 +148,7 @@ func (c *call) takeOrderBack(w *wantedCert) {
 const afterwards = 10 * time.Second
 
 // readCert is what is kept of what was issued.
-func (s *Service) readCert(w *wantedCert, issued acme.Issued) (*model.Certificate, error) {
+func (s *Certificates) readCert(w *wantedCert, issued acme.Issued) (*model.Certificate, error) {
 	block, _ := pem.Decode(issued.Chain)
 	if block == nil {
 		return nil, model.E(model.Internal, issueOp, w.host.Text()).Because("the chain is no PEM")
@@ -158,7 +159,7 @@ func (s *Service) readCert(w *wantedCert, issued acme.Issued) (*model.Certificat
 	}
 	return &model.Certificate{
 		Chain: issued.Chain, KeyID: w.keyID, Wildcard: w.wildcard, Serial: leaf.SerialNumber.Text(16),
-		NotBefore: issued.NotBefore.UTC(), NotAfter: issued.NotAfter.UTC(), IssueTime: s.now().UTC().Truncate(time.Second),
+		NotBefore: issued.NotBefore.UTC(), NotAfter: issued.NotAfter.UTC(), IssueTime: s.Now().UTC().Truncate(time.Second),
 		RenewFrom: issued.RenewFrom.UTC().Truncate(time.Second), RenewTo: issued.RenewTo.UTC().Truncate(time.Second),
 		CertID: issued.CertID, Directory: s.authority.Directory,
 	}, nil
@@ -168,13 +169,13 @@ func (s *Service) readCert(w *wantedCert, issued acme.Issued) (*model.Certificat
 const keepTries = 5
 
 // keepCert keeps what was issued, unless the host is another by now, and ends the order.
-func (c *call) keepCert(w *wantedCert, order *store.Order, cert *model.Certificate) (out *pb.IssueCertificateResponse, err error) {
+func (s *Certificates) keepCert(c *call.Call, w *wantedCert, order *store.Order, cert *model.Certificate) (out *pb.IssueCertificateResponse, err error) {
 	for try := range keepTries {
-		out, err = change(c, func(p *plan) (*pb.IssueCertificateResponse, error) {
+		out, err = call.Change(c, func(p *call.Plan) (*pb.IssueCertificateResponse, error) {
 			if err := p.EndOrder(order); err != nil {
 				return nil, err
 			}
-			z, h, err := p.host(w.host, "")
+			z, h, err := p.Host(w.host, "")
 			if err == nil {
 				err = w.still(z, h)
 			}
@@ -186,14 +187,14 @@ func (c *call) keepCert(w *wantedCert, order *store.Order, cert *model.Certifica
 				return nil, err
 			}
 			p.PutCertificate(z, w.host, cert)
-			p.record(z.Name, w.host, "", describeCert(w.host, old), describeCert(w.host, cert))
+			p.Record(z.Name, w.host, "", describeCert(w.host, old), describeCert(w.host, cert))
 			return &pb.IssueCertificateResponse{Certificate: certMessage(w.host, cert), Change: &pb.Change{}}, nil
 		})
 		if model.KindOf(err) != model.Unavailable || err == nil {
 			return out, err
 		}
 		select {
-		case <-c.ctx.Done():
+		case <-c.Ctx.Done():
 			return out, err
 		case <-time.After(time.Duration(try+1) * 200 * time.Millisecond):
 		}
@@ -203,7 +204,7 @@ func (c *call) keepCert(w *wantedCert, order *store.Order, cert *model.Certifica
 
 // refusal is what an authority's failure is to who asked. Lost: the type of the problem,
 // which is in the text alone.
-func (c *call) refusal(w *wantedCert, err error) error {
+func (s *Certificates) refusal(c *call.Call, w *wantedCert, err error) error {
 	e := func(k model.Kind, why string) *model.Error {
 		return model.E(k, issueOp, w.host.Text()).Because(why).From(err)
 	}
@@ -225,7 +226,7 @@ func (c *call) refusal(w *wantedCert, err error) error {
 	}
 	wait := time.Duration(0)
 	if !f.Until.IsZero() {
-		wait = max(f.Until.Sub(c.s.now()), time.Second)
+		wait = max(f.Until.Sub(s.Now()), time.Second)
 	}
 	switch f.Why {
 	case acme.Unreachable:
@@ -234,7 +235,7 @@ func (c *call) refusal(w *wantedCert, err error) error {
 		if wait == 0 {
 			wait = limitedFor
 		}
-		return e(model.Exhausted, why).Hint("try again at " + c.s.now().Add(wait).UTC().Format(time.RFC3339)).After(wait)
+		return e(model.Exhausted, why).Hint("try again at " + s.Now().Add(wait).UTC().Format(time.RFC3339)).After(wait)
 	case acme.NotSeen:
 		return e(model.Precondition, why).Hint("is the zone delegated to its name servers, and do they answer from everywhere?")
 	}

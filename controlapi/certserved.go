@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/controlapi/served"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -13,32 +14,32 @@ import (
 // awaitServed waits until every name server of a zone that can be asked serves it as of a
 // revision; 0: as it is now. Errors: Unavailable when one does not in time, Precondition
 // when none can be asked.
-func (s *Service) awaitServed(ctx context.Context, zone *model.Zone, rev int64) error {
+func (s *Certificates) awaitServed(ctx context.Context, zone *model.Zone, rev int64) error {
 	wait := s.authority.Wait
 	if wait == 0 {
 		wait = challengeWait
 	}
 	asking, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var q question
-	var servers []server
-	if err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
-		q, servers, err = s.questionAbout(tx, zone.Name)
+	var q served.Question
+	var servers []served.Server
+	if err := s.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		q, servers, err = s.NameServers.About(tx, zone.Name)
 		return err
 	}); err != nil {
 		return err
 	}
 	if rev > 0 {
-		q.serial = q.base + uint32(rev)
+		q.Serial = q.Base + uint32(rev)
 	}
 	began := time.Now()
 	asked := 0
 	var behindNow []string
-	for _, v := range askAll(asking, servers, q, true) {
+	for _, v := range served.Ask(asking, servers, q, true) {
 		switch v.State {
-		case visible:
+		case served.Visible:
 			asked++
-		case behind:
+		case served.Behind:
 			asked++
 			behindNow = append(behindNow, v.Server+" ("+detailOr(v)+")")
 		}

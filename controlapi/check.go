@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -24,17 +26,17 @@ const (
 
 // GetCheck shows how it is found out whether a host's endpoints are up.
 func (s *Service) GetCheck(ctx context.Context, in *pb.GetCheckRequest) (out *pb.Check, err error) {
-	c, err := s.authorize(ctx, access.CheckRead, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.CheckRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name, s.now())
+	err = c.Read(func(tx *store.Tx) error {
+		z, h, err := facts.FindHost(tx, name, s.Now())
 		if err != nil {
 			return err
 		}
@@ -57,11 +59,11 @@ func noCheck(name model.Name) error {
 
 // SetCheck says how it is found out.
 func (s *Service) SetCheck(ctx context.Context, in *pb.SetCheckRequest) (out *pb.SetCheckResponse, err error) {
-	c, err := s.authorize(ctx, access.CheckSet, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.CheckSet, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -70,20 +72,20 @@ func (s *Service) SetCheck(ctx context.Context, in *pb.SetCheckRequest) (out *pb
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetCheckResponse, error) {
-		z, old, was, err := p.checked(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.SetCheckResponse, error) {
+		z, old, was, err := checked(p, name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
-		if err := p.checkPace(z, was, wanted); err != nil {
+		if err := checkPace(p, z, was, wanted); err != nil {
 			return nil, err
 		}
-		if err := p.countChecks(z, old, was); err != nil {
+		if err := countChecks(p, z, old, was); err != nil {
 			return nil, err
 		}
 		next, show := old, was
 		if !sameCheck(was, wanted) {
-			if next, err = p.putCheck(z, old, was, wanted); err != nil {
+			if next, err = putCheck(p, z, old, was, wanted); err != nil {
 				return nil, err
 			}
 			show = wanted
@@ -97,32 +99,32 @@ func (s *Service) SetCheck(ctx context.Context, in *pb.SetCheckRequest) (out *pb
 
 // RemoveCheck has all endpoints of a host taken for up.
 func (s *Service) RemoveCheck(ctx context.Context, in *pb.RemoveCheckRequest) (out *pb.RemoveCheckResponse, err error) {
-	c, err := s.authorize(ctx, access.CheckRemove, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.CheckRemove, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.RemoveCheckResponse, error) {
-		z, old, was, err := p.checked(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.RemoveCheckResponse, error) {
+		z, old, was, err := checked(p, name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
 		if was == nil {
 			return nil, noCheck(name)
 		}
-		_, err = p.putCheck(z, old, was, nil)
+		_, err = putCheck(p, z, old, was, nil)
 		return &pb.RemoveCheckResponse{Change: &pb.Change{}}, err
 	})
 }
 
 // checked reads a host to be changed with its check, and refuses another etag than that
 // has.
-func (p *plan) checked(name model.Name, given string) (*model.Zone, store.Named, *model.Check, error) {
-	z, h, err := p.host(name, "")
+func checked(p *call.Plan, name model.Name, given string) (*model.Zone, store.Named, *model.Check, error) {
+	z, h, err := p.Host(name, "")
 	if err != nil {
 		return nil, h, nil, err
 	}
@@ -134,12 +136,12 @@ func (p *plan) checked(name model.Name, given string) (*model.Zone, store.Named,
 	if check != nil {
 		rev = max(rev, check.ModRevision)
 	}
-	return z, h, check, checkEtag(given, name.Text(), rev)
+	return z, h, check, call.CheckEtag(given, name.Text(), rev)
 }
 
 // putCheck puts a check, or none, in the place of another. What was said of the endpoints
 // was said with that one, so that all get new generations.
-func (p *plan) putCheck(z *model.Zone, old store.Named, was, next *model.Check) (store.Named, error) {
+func putCheck(p *call.Plan, z *model.Zone, old store.Named, was, next *model.Check) (store.Named, error) {
 	h := *old.Data.Host
 	h.Checked, h.CheckSites = next != nil, nil
 	if next != nil {
@@ -152,15 +154,15 @@ func (p *plan) putCheck(z *model.Zone, old store.Named, was, next *model.Check) 
 			return old, err
 		}
 	}
-	if next != nil && p.bounded(z) {
+	if next != nil && bounded(p, z) {
 		var err error
 		if next.Owner, err = p.Pseudonym("owner of a check " + old.Host.Owner); err != nil {
 			return old, err
 		}
 	}
 	p.PutCheck(z, old.Name, next)
-	p.record(z.Name, old.Name, "", describeCheck(was), describeCheck(next))
-	return p.putHostData(z, old, &h)
+	p.Record(z.Name, old.Name, "", describeCheck(was), describeCheck(next))
+	return putHostData(p, z, old, &h)
 }
 
 // sameCheck reports whether two say the same of how it is found out.
@@ -175,21 +177,21 @@ func sameCheck(a, b *model.Check) bool {
 
 // checkPace refuses to all but the zone's administrators to have targets tried more often
 // than by default. What an administrator has set stays when another thing is changed.
-func (p *plan) checkPace(z *model.Zone, was, wanted *model.Check) error {
+func checkPace(p *call.Plan, z *model.Zone, was, wanted *model.Check) error {
 	least := model.DefaultInterval
 	if was != nil {
 		least = min(least, was.WithDefaults().Interval)
 	}
-	if d := wanted.WithDefaults(); d.Interval >= least || !p.bounded(z) {
+	if d := wanted.WithDefaults(); d.Interval >= least || !bounded(p, z) {
 		return nil
 	}
-	return model.E(model.Denied, "set check of", p.call.resource.Name.Text()).In("interval").
+	return model.E(model.Denied, "set check of", p.Call.Resource.Name.Text()).In("interval").
 		Because("less than " + least.String() + " is for the zone's administrators to set").Hint("ask one of them, or give a longer one")
 }
 
 // countChecks refuses an owner more checks than one may have. Errors: Exhausted.
-func (p *plan) countChecks(z *model.Zone, h store.Named, was *model.Check) error {
-	if was != nil || !p.bounded(z) {
+func countChecks(p *call.Plan, z *model.Zone, h store.Named, was *model.Check) error {
+	if was != nil || !bounded(p, z) {
 		return nil
 	}
 	n, err := p.CountChecked(h.Host.Owner)

@@ -8,6 +8,8 @@ import (
 	"github.com/miekg/dns"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -30,7 +32,7 @@ func checkOf(in *pb.SetCheckRequest) (*model.Check, error) {
 		}
 	}
 	if in.GetQuery() != "" {
-		if w.Query, err = ownerName("query", in.GetQuery()); err != nil {
+		if w.Query, err = facts.ParseName("query", in.GetQuery()); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +70,7 @@ func checkMessage(h store.Named, check *model.Check) *pb.Check {
 		Fqdn: h.Name.Text(), Kind: c.Kind.String(), Port: uint32(c.Port), Path: c.Path, Host: c.Host, Expect: statusText(c.Statuses), Text: c.Text,
 		Tls: c.TLS, AnyCertificate: c.AnyCertificate, ServerName: c.ServerName, Service: c.Service, Rcode: uint32(c.Rcode),
 		Interval: durationpb.New(c.Interval), Timeout: durationpb.New(c.Timeout), Fall: uint32(c.Fall), Rise: uint32(c.Rise), From: c.Sites,
-		Etag: etag(h.Data.ModRevision, check.ModRevision),
+		Etag: call.Etag(h.Data.ModRevision, check.ModRevision),
 	}
 	if c.Kind == model.CheckHeartbeat {
 		m.Timeout = nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -17,12 +19,12 @@ import (
 // ImportNames brings hosts and records of another service into a zone. Who may import is an
 // operator, who may do all of what it consists of: the audit has it in those words.
 func (s *Service) ImportNames(ctx context.Context, in *pb.ImportNamesRequest) (out *pb.ImportNamesResponse, err error) {
-	c, err := s.authorize(ctx, access.CutoverImport, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.CutoverImport, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	zone, err := ownerName("zone", in.GetZone())
+	defer c.Done(&err)
+	zone, err := facts.ParseName("zone", in.GetZone())
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +34,8 @@ func (s *Service) ImportNames(ctx context.Context, in *pb.ImportNamesRequest) (o
 			return nil, err
 		}
 	}
-	decide := func(p *plan) (*pb.ImportNamesResponse, error) {
-		i, err := p.importing(zone, in.GetDryRun())
+	decide := func(p *call.Plan) (*pb.ImportNamesResponse, error) {
+		i, err := newImporting(p, zone, in.GetDryRun())
 		if i != nil {
 			i.single = len(names) == 1
 		}
@@ -53,22 +55,22 @@ func (s *Service) ImportNames(ctx context.Context, in *pb.ImportNamesRequest) (o
 	if in.GetDryRun() {
 		return rehearse(c, decide)
 	}
-	return change(c, decide)
+	return call.Change(c, decide)
 }
 
 // ListImportedNames lists the names of a zone that ImportNames has brought.
 func (s *Service) ListImportedNames(ctx context.Context, in *pb.ListImportedNamesRequest) (out *pb.ListImportedNamesResponse, err error) {
-	c, err := s.authorize(ctx, access.CutoverList, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.CutoverList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	zone, err := ownerName("zone", in.GetZone())
+	defer c.Done(&err)
+	zone, err := facts.ParseName("zone", in.GetZone())
 	if err != nil {
 		return nil, err
 	}
-	query := listOf("imported", in.GetZone())
-	at, err := query.read(in.GetPageToken())
+	query := call.ListOf("imported", in.GetZone())
+	at, err := query.Read(in.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func (s *Service) ListImportedNames(ctx context.Context, in *pb.ListImportedName
 		size = 1000
 	}
 	out = &pb.ListImportedNamesResponse{}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		z, err := tx.Zone(zone)
 		if model.KindOf(err) == model.NotFound && err != nil {
 			return nil
@@ -90,7 +92,7 @@ func (s *Service) ListImportedNames(ctx context.Context, in *pb.ListImportedName
 			out.Fqdns = append(out.Fqdns, n.Text())
 		}
 		if len(found) == size {
-			out.NextPageToken = query.token(string(found[size-1]))
+			out.NextPageToken = query.Token(string(found[size-1]))
 		}
 		return err
 	})
@@ -101,12 +103,12 @@ func (s *Service) ListImportedNames(ctx context.Context, in *pb.ListImportedName
 var errRehearsed = errors.New("it is only rehearsed")
 
 // rehearse decides on a change as change does, and commits nothing.
-func rehearse[R response](c *call, decide func(*plan) (R, error)) (out R, err error) {
-	_, err = c.s.store.Update(c.ctx, func(tx *store.Tx) error {
-		if err := c.confirm(tx); err != nil {
+func rehearse[R call.Response](c *call.Call, decide func(*call.Plan) (R, error)) (out R, err error) {
+	_, err = c.Desk.Store.Update(c.Ctx, func(tx *store.Tx) error {
+		if err := c.Confirm(tx); err != nil {
 			return err
 		}
-		if out, err = decide(&plan{Tx: tx, call: c}); err != nil {
+		if out, err = decide(c.PlanOf(tx)); err != nil {
 			return err
 		}
 		if out.GetChange().Revision, err = tx.Revision(); err != nil {
@@ -147,7 +149,7 @@ func readFormer(field string, zone model.Name, in *pb.FormerName) (*former, erro
 	bad := func(of, why string) error {
 		return model.E(model.Invalid, "import", in.GetFqdn()).In(field + of).Because(why)
 	}
-	name, err := ownerName(field+"fqdn", in.GetFqdn())
+	name, err := facts.ParseName(field+"fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}

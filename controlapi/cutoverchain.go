@@ -60,7 +60,7 @@ func (i *importing) takeChain(r *pb.ImportedName, f *former, here, next store.Na
 	if f.host == nil || f.host.chain == nil || next.Data.Host == nil || here.Host != nil && (here.Data.Host == nil || here.Host.Owner != next.Host.Owner) {
 		return nil
 	}
-	now, is := i.call.s.now(), f.host.chain
+	now, is := i.Call.Desk.Now(), f.host.chain
 	old, err := i.Certificate(i.zone, f.name)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (i *importing) takeChain(r *pb.ImportedName, f *former, here, next store.Na
 	cert := *is
 	cert.IssueTime = is.NotBefore
 	i.PutCertificate(i.zone, f.name, &cert)
-	i.recordAs(access.CertIssue, i.zone.Name, f.name, "imported", describeCert(f.name, old), describeCert(f.name, &cert))
+	i.RecordAs(access.CertIssue, i.zone.Name, f.name, "imported", describeCert(f.name, old), describeCert(f.name, &cert))
 	r.Changes = append(r.Changes, "certificate until "+is.NotAfter.Format(time.DateOnly))
 	if r.Outcome == "unchanged" {
 		r.Outcome = "changed"
@@ -91,7 +91,7 @@ func (i *importing) followOf(f *formerHost, old, next store.Named) (store.Named,
 	if f.follows == nil && old.Host.Follows == nil {
 		return next, nil
 	}
-	followed, err := i.follow(i.zone, old, next, &pb.UpdateHostRequest{Fqdn: next.Name.Text(), Follows: f.follows, ConfirmLast: true})
+	followed, err := follow(i.Plan, i.zone, old, next, &pb.UpdateHostRequest{Fqdn: next.Name.Text(), Follows: f.follows, ConfirmLast: true})
 	if i.rehearsed && err != nil && model.KindOf(err) == model.NotFound {
 		return next, nil
 	}

@@ -13,7 +13,7 @@ import (
 
 // fitting is the addresses that a host of the zone may have, and why others are left out.
 func (i *importing) fitting(addrs []netip.Addr) (fit []netip.Addr, left []string, err error) {
-	rules, err := i.addressRules(i.zone, addrs)
+	rules, err := addressRulesFor(i.Plan, i.zone, addrs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -36,7 +36,7 @@ func (i *importing) fitting(addrs []netip.Addr) (fit []netip.Addr, left []string
 func (i *importing) makeWildcard(host model.Name) error {
 	star, err := host.Child("*")
 	if err != nil {
-		return i.checkWildcard(i.zone, host)
+		return checkWildcard(i.Plan, i.zone, host)
 	}
 	path, err := i.pathOf(star)
 	if err != nil {
@@ -48,10 +48,10 @@ func (i *importing) makeWildcard(host model.Name) error {
 	}
 	data := path[0].Data
 	if data == nil || data.Host != nil || before == nil || !slices.EqualFunc(data.RRsets, before.Sets, model.RRset.Equal) {
-		return i.checkWildcard(i.zone, host)
+		return checkWildcard(i.Plan, i.zone, host)
 	}
 	for _, set := range data.RRsets {
-		i.recordAs(access.RecordDelete, i.zone.Name, star, model.TypeName(set.Type), setText(set), "")
+		i.RecordAs(access.RecordDelete, i.zone.Name, star, model.TypeName(set.Type), setText(set), "")
 	}
 	i.PutName(i.zone, star, nil)
 	i.PutImported(i.zone, star, nil)

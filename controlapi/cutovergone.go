@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -39,8 +40,8 @@ func (i *importing) gone(r *pb.ImportedName, here store.Named, before *model.Imp
 				return nil
 			}
 		}
-		i.owner = here.Host.Owner
-		if _, err := i.deleteHostAs(access.HostDelete, i.zone, here); err != nil {
+		i.Owner = here.Host.Owner
+		if _, err := deleteHostAs(i.Plan, access.HostDelete, i.zone, here); err != nil {
 			return err
 		}
 		r.Changes = append(r.Changes, "the host")
@@ -52,14 +53,14 @@ func (i *importing) gone(r *pb.ImportedName, here store.Named, before *model.Imp
 			case is && now.Equal(set):
 				left = model.WithoutRRset(left, set.Type)
 				r.Changes = append(r.Changes, model.TypeName(set.Type)+": none")
-				i.recordAs(access.RecordDelete, i.zone.Name, here.Name, model.TypeName(set.Type), setText(now), "")
+				i.RecordAs(access.RecordDelete, i.zone.Name, here.Name, model.TypeName(set.Type), setText(now), "")
 			case is:
 				r.Kept = append(r.Kept, model.TypeName(set.Type)+": here "+ttlAndText(now)+", there none")
 			}
 		}
 		data := *here.Data
 		data.RRsets = left
-		if err := keepServer(i.zone, here.Name, dataAddresses(here.Data), dataAddresses(&data)); err != nil {
+		if err := keepServer(i.zone, here.Name, facts.DataAddresses(here.Data), facts.DataAddresses(&data)); err != nil {
 			return err
 		}
 		if len(r.Changes) > 0 {

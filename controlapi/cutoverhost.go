@@ -8,6 +8,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -44,7 +46,7 @@ func (i *importing) newHost(r *pb.ImportedName, f *formerHost, here store.Named,
 	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeNS, dns.TypeDNAME} {
 		set, there := model.FindRRset(data.RRsets, t)
 		was, _ := model.FindRRset(before, t)
-		own := isAddressType(t) && slices.Equal(model.NormalizeAddresses(addressesIn([]model.RRset{set})), family(f.Addresses, t == dns.TypeA))
+		own := isAddressType(t) && slices.Equal(model.NormalizeAddresses(facts.AddressesIn([]model.RRset{set})), family(f.Addresses, t == dns.TypeA))
 		if there && !own && !set.Equal(was) {
 			return here, model.E(model.Precondition, "import host", here.Name.Text()).
 				Because("the name has " + model.TypeName(t) + " records that were made here").Hint("delete them, or the host there")
@@ -60,7 +62,7 @@ func (i *importing) newHost(r *pb.ImportedName, f *formerHost, here store.Named,
 	if err != nil {
 		return here, err
 	}
-	now := i.call.s.now().UTC().Truncate(time.Second)
+	now := i.Call.Desk.Now().UTC().Truncate(time.Second)
 	h := &model.Host{Wildcard: f.Wildcard, TTL: f.ttl}
 	if h.TTL == i.zone.WithDefaults().TTL {
 		h.TTL = 0
@@ -96,19 +98,19 @@ func (i *importing) newHost(r *pb.ImportedName, f *formerHost, here store.Named,
 	}
 	control = next.Host
 	text := describe(next)
-	if w := describeWithdrawal(control); w != "" {
+	if w := facts.DescribeWithdrawal(control); w != "" {
 		text += ", " + w
 	}
 	r.Outcome = "created"
 	r.Changes = append(r.Changes, "owner "+control.Owner+", "+text)
-	i.owner = control.Owner
-	i.recordAs(access.HostCreate, i.zone.Name, here.Name, "imported", "", text)
+	i.Owner = control.Owner
+	i.RecordAs(access.HostCreate, i.zone.Name, here.Name, "imported", "", text)
 	return next, nil
 }
 
 // changedHost is a host with what has changed there and not here.
 func (i *importing) changedHost(r *pb.ImportedName, f *formerHost, here store.Named, before *model.FormerHost) (store.Named, error) {
-	now := i.call.s.now().UTC().Truncate(time.Second)
+	now := i.Call.Desk.Now().UTC().Truncate(time.Second)
 	data, h, control := *here.Data, *here.Data.Host, *here.Host
 	data.Host = &h
 	attribute := func(what string, as fork, is, there string, take func()) {
@@ -190,7 +192,7 @@ func (i *importing) changedHost(r *pb.ImportedName, f *formerHost, here store.Na
 	if len(r.Changes) == 0 {
 		return store.Named{Name: here.Name, Data: here.Data, Host: &control}, nil
 	}
-	i.recordAs(access.HostUpdate, i.zone.Name, here.Name, "imported", describeAll(here), describeAll(next))
+	i.RecordAs(access.HostUpdate, i.zone.Name, here.Name, "imported", describeAll(here), describeAll(next))
 	return next, nil
 }
 
@@ -215,7 +217,7 @@ func (i *importing) takeSecret(r *pb.ImportedName, f *formerHost, here store.Nam
 	if f.secret == nil {
 		return false, nil
 	}
-	old, err := openLegacy(i.Tx, i.zone, here)
+	old, err := call.OpenLegacy(i.Tx, i.zone, here)
 	if err != nil {
 		return false, err
 	}
@@ -233,7 +235,7 @@ func (i *importing) takeSecret(r *pb.ImportedName, f *formerHost, here store.Nam
 
 func describeAll(n store.Named) string {
 	text := "owner " + n.Host.Owner + ", " + describe(n)
-	if w := describeWithdrawal(n.Host); w != "" {
+	if w := facts.DescribeWithdrawal(n.Host); w != "" {
 		text += ", " + w
 	}
 	return text

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,7 +15,7 @@ import (
 
 // importing is an import of names into a zone, as far as it is decided.
 type importing struct {
-	*plan
+	*call.Plan
 	zone *model.Zone
 	done map[model.Name]store.Named // names as they will be: reads do not show what is planned
 	// single: there is one name. rehearsed: nothing is written.
@@ -51,9 +53,9 @@ func threeWays(thereAsBefore, hereAsThere, hereAsBefore bool) fork {
 	return kept
 }
 
-// importing begins an import. Errors: NotFound, unless it is only rehearsed: then a zone
+// newImporting begins an import. Errors: NotFound, unless it is only rehearsed: then a zone
 // that is not there is an empty one.
-func (p *plan) importing(zone model.Name, rehearsed bool) (*importing, error) {
+func newImporting(p *call.Plan, zone model.Name, rehearsed bool) (*importing, error) {
 	z, err := p.Zone(zone)
 	if rehearsed && err != nil && model.KindOf(err) == model.NotFound {
 		z, err = &model.Zone{Name: zone}, nil
@@ -61,8 +63,8 @@ func (p *plan) importing(zone model.Name, rehearsed bool) (*importing, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.zone, p.in = z, z
-	return &importing{plan: p, zone: z, done: map[model.Name]store.Named{}, rehearsed: rehearsed}, nil
+	p.Changed, p.In = z, z
+	return &importing{Plan: p, zone: z, done: map[model.Name]store.Named{}, rehearsed: rehearsed}, nil
 }
 
 // pathOf is the name and all between it and the apex, as they will be.
@@ -97,9 +99,9 @@ func (i *importing) name(f *former) (*pb.ImportedName, error) {
 	if here.Data == nil {
 		here.Data = &model.NameData{}
 	}
-	i.owner = ""
-	if h := hostOn(path); h != nil {
-		i.owner = h.Host.Owner
+	i.Owner = ""
+	if h := facts.HostOn(path); h != nil {
+		i.Owner = h.Host.Owner
 	}
 	hosted := here.Data.Host != nil && here.Host != nil
 	switch {
@@ -158,18 +160,18 @@ func (i *importing) write(r *pb.ImportedName, f *former, here, next store.Named)
 		plain.Data, plain.Host = &data, &control
 		i.PutName(i.zone, f.name, plain.Data)
 		i.PutHost(i.zone, f.name, here.Host, plain.Host)
-		if err := i.release(i.zone, f.name); err != nil {
+		if err := releaseName(i.Plan, i.zone, f.name); err != nil {
 			return err
 		}
 		if next.Host.Withdrawn() {
 			var err error
-			if next, err = i.putHost(i.zone, plain, store.Named{Name: f.name, Data: plain.Data, Host: next.Host}); err != nil {
+			if next, err = putHost(i.Plan, i.zone, plain, store.Named{Name: f.name, Data: plain.Data, Host: next.Host}); err != nil {
 				return err
 			}
 		}
 	case next.Data.Host != nil:
 		var err error
-		if next, err = i.putHost(i.zone, here, next); err != nil {
+		if next, err = putHost(i.Plan, i.zone, here, next); err != nil {
 			return err
 		}
 		if len(next.Host.Followers) > 0 && !slices.Equal(next.Data.Host.Addresses(), here.Data.Host.Addresses()) {
@@ -177,12 +179,12 @@ func (i *importing) write(r *pb.ImportedName, f *former, here, next store.Named)
 			if err != nil {
 				return err
 			}
-			if err := i.lead(i.zone, policy, next, true); err != nil {
+			if err := leadFollowers(i.Plan, i.zone, policy, next, true); err != nil {
 				return err
 			}
 		}
 	default:
-		if err := keepServer(i.zone, f.name, dataAddresses(here.Data), dataAddresses(next.Data)); err != nil {
+		if err := keepServer(i.zone, f.name, facts.DataAddresses(here.Data), facts.DataAddresses(next.Data)); err != nil {
 			return err
 		}
 		i.PutName(i.zone, f.name, next.Data)
@@ -201,7 +203,7 @@ func (i *importing) remember(f *former, before *model.Imported) {
 	if before.Host.Equal(now.Host) && slices.EqualFunc(before.Sets, now.Sets, model.RRset.Equal) && !before.Time.IsZero() {
 		return
 	}
-	now.Time = i.call.s.now().UTC().Truncate(time.Second)
+	now.Time = i.Call.Desk.Now().UTC().Truncate(time.Second)
 	i.PutImported(i.zone, f.name, now)
 }
 
@@ -238,10 +240,10 @@ func (i *importing) mergeSets(r *pb.ImportedName, f *former, before, here []mode
 			continue
 		case isThere:
 			next = model.WithRRset(next, is)
-			i.recordAs(access.RecordSet, i.zone.Name, f.name, name, setText(now), setText(is))
+			i.RecordAs(access.RecordSet, i.zone.Name, f.name, name, setText(now), setText(is))
 		default:
 			next = model.WithoutRRset(next, t)
-			i.recordAs(access.RecordDelete, i.zone.Name, f.name, name, setText(now), "")
+			i.RecordAs(access.RecordDelete, i.zone.Name, f.name, name, setText(now), "")
 		}
 		changed = true
 		r.Changes = append(r.Changes, name+": "+orNone(setText(is)))
@@ -287,7 +289,7 @@ func (i *importing) apex(r *pb.ImportedName, f *former, before *model.Imported) 
 		r.Outcome = "changed"
 		if i.zone.ModRevision == 0 { // it is not there, and this a rehearsal
 			r.Outcome = "created"
-		} else if err := i.putSets(place{zone: i.zone, name: f.name, apex: true}, sets); err != nil {
+		} else if err := putSets(i.Plan, place{zone: i.zone, name: f.name, apex: true}, sets); err != nil {
 			return err
 		}
 	}

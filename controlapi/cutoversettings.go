@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -13,12 +15,12 @@ import (
 
 // ImportZoneSettings brings who could do what in a zone of another service.
 func (s *Service) ImportZoneSettings(ctx context.Context, in *pb.ImportZoneSettingsRequest) (out *pb.ImportZoneSettingsResponse, err error) {
-	c, err := s.authorize(ctx, access.CutoverImport, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.CutoverImport, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	zone, err := ownerName("zone", in.GetZone())
+	defer c.Done(&err)
+	zone, err := facts.ParseName("zone", in.GetZone())
 	if err != nil {
 		return nil, err
 	}
@@ -37,19 +39,19 @@ func (s *Service) ImportZoneSettings(ctx context.Context, in *pb.ImportZoneSetti
 	for _, r := range in.GetReserved() {
 		there.Reserved = append(there.Reserved, strings.ToLower(r))
 	}
-	decide := func(p *plan) (*pb.ImportZoneSettingsResponse, error) {
-		i, err := p.importing(zone, in.GetDryRun())
+	decide := func(p *call.Plan) (*pb.ImportZoneSettingsResponse, error) {
+		i, err := newImporting(p, zone, in.GetDryRun())
 		if err != nil {
 			return nil, err
 		}
-		p.zone = nil // no answer changes
+		p.Changed = nil // no answer changes
 		r, err := i.settings(there)
 		return &pb.ImportZoneSettingsResponse{Change: &pb.Change{}, Result: r}, err
 	}
 	if in.GetDryRun() {
 		return rehearse(c, decide)
 	}
-	return change(c, decide)
+	return call.Change(c, decide)
 }
 
 // settings plans what becomes of a zone's policy, on the rows of fork.
@@ -100,17 +102,17 @@ func (i *importing) settings(there *model.FormerSettings) (*pb.ImportedName, err
 			}
 		})
 	if len(r.Changes) > 0 {
-		next, err := withPolicy(*old, in, i.call.maker(), i.call.s.now())
+		next, err := withPolicy(*old, in, i.Call.Maker(), i.Call.Desk.Now())
 		if err != nil {
 			return nil, err
 		}
 		r.Outcome = "changed"
 		i.PutPolicy(i.zone, next)
-		i.recordAs(access.ZoneOpen, i.zone.Name, "", "imported", describePolicy(old), describePolicy(next))
+		i.RecordAs(access.ZoneOpen, i.zone.Name, "", "imported", describePolicy(old), describePolicy(next))
 	}
 	now := *before
 	now.Settings = there
-	now.Time = i.call.s.now().UTC().Truncate(time.Second)
+	now.Time = i.Call.Desk.Now().UTC().Truncate(time.Second)
 	if before.Settings == nil || nowOpen != wasOpen || !same(there.Admins, was.Admins) || !slices.Equal(there.Reserved, was.Reserved) {
 		i.PutImported(i.zone, i.zone.Name, &now)
 	}

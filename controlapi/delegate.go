@@ -3,10 +3,11 @@ package controlapi
 import (
 	"maps"
 	"net/netip"
-	"slices"
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/model"
 	"signpost/internal/store"
 )
@@ -46,23 +47,10 @@ func delegation(z *model.Zone, there *model.NameData, addrs func(model.Name) ([]
 	return out, nil
 }
 
-// upper is the zone of ours that a zone is below; nil when there is none.
-func upper(tx *store.Tx, z model.Name) (*model.Zone, error) {
-	parent, ok := z.Parent()
-	if !ok {
-		return nil, nil
-	}
-	above, err := tx.ZoneAbove(parent)
-	if err != nil && model.KindOf(err) == model.NotFound {
-		return nil, nil
-	}
-	return above, err
-}
-
 // delegate writes the delegation of z into the zone above it, if there is one.
 // Errors: Precondition when z is new and would hide names of the zone above.
-func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) error {
-	above, err := upper(p.Tx, z.Name)
+func delegate(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) error {
+	above, err := facts.Upper(p.Tx, z.Name)
 	if above == nil || err != nil {
 		return err
 	}
@@ -70,7 +58,7 @@ func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, err
 	if err != nil {
 		return err
 	}
-	if cutAbove(path[1:]) {
+	if facts.CutAbove(path[1:]) {
 		return nil // the zone above says nothing there
 	}
 	below, err := p.Below(above, z.Name, 101)
@@ -91,16 +79,16 @@ func (p *plan) delegate(z *model.Zone, addrs func(model.Name) ([]netip.Addr, err
 		return err
 	}
 	for _, old := range below {
-		if want[old.Name] == nil && !isServer(above, old.Name) && old.Data.Host == nil && onlyAddresses(old.Data.RRsets) {
+		if want[old.Name] == nil && !facts.IsServer(above, old.Name) && old.Data.Host == nil && onlyAddresses(old.Data.RRsets) {
 			p.PutName(above, old.Name, nil)
 		}
 	}
-	return p.putNames(above, want)
+	return putNames(p, above, want)
 }
 
 // undelegate takes the delegation of a zone that goes out of the zone above.
-func (p *plan) undelegate(z *model.Zone) error {
-	above, err := upper(p.Tx, z.Name)
+func undelegate(p *call.Plan, z *model.Zone) error {
+	above, err := facts.Upper(p.Tx, z.Name)
 	if above == nil || err != nil {
 		return err
 	}
@@ -108,21 +96,21 @@ func (p *plan) undelegate(z *model.Zone) error {
 	if err != nil {
 		return err
 	}
-	if !isCut(path[0].Data) {
+	if !facts.IsCut(path[0].Data) {
 		return nil
 	}
 	gone := map[model.Name]*model.NameData{z.Name: nil}
 	for _, ns := range z.NS() {
-		if n := model.NameOf(ns); n.Below(z.Name) && !isServer(above, n) {
+		if n := model.NameOf(ns); n.Below(z.Name) && !facts.IsServer(above, n) {
 			gone[n] = nil
 		}
 	}
-	return p.putNames(above, gone)
+	return putNames(p, above, gone)
 }
 
 // lowerZones is what a zone says of the zones of ours below it; there, if it is
 // there, is how it is now.
-func (p *plan) lowerZones(z model.Name, there *model.Zone) (map[model.Name]*model.NameData, error) {
+func lowerZones(p *call.Plan, z model.Name, there *model.Zone) (map[model.Name]*model.NameData, error) {
 	out := map[model.Name]*model.NameData{}
 	err := p.OfZonesBelow(z, func() error {
 		all, err := p.ZonesBelow(z)
@@ -149,7 +137,7 @@ func (p *plan) lowerZones(z model.Name, there *model.Zone) (map[model.Name]*mode
 				}
 				now = datas[0]
 			}
-			d, err := delegation(lower, now, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
+			d, err := delegation(lower, now, func(n model.Name) ([]netip.Addr, error) { return facts.AddressesOf(p.Tx, n) })
 			if err != nil {
 				return err
 			}
@@ -172,7 +160,7 @@ func isBelowOne(name model.Name, of map[model.Name]bool, z model.Name) bool {
 
 // putNames writes what a delegation consists of at these names, nil for none of it.
 // Whatever else is stored there stays, and a host, which has an owner, is not touched.
-func (p *plan) putNames(z *model.Zone, names map[model.Name]*model.NameData) error {
+func putNames(p *call.Plan, z *model.Zone, names map[model.Name]*model.NameData) error {
 	for name, data := range names {
 		path, err := p.Path(z, name)
 		if err != nil {
@@ -198,27 +186,6 @@ func (p *plan) putNames(z *model.Zone, names map[model.Name]*model.NameData) err
 	return nil
 }
 
-// isCut reports whether a name below an apex is a delegation.
-func isCut(d *model.NameData) bool {
-	if d == nil {
-		return false
-	}
-	_, ok := model.FindRRset(d.RRsets, dns.TypeNS)
-	return ok
-}
-
-// cutAbove reports whether one of the names is a delegation or a DNAME, which
-// hides what is below it.
-func cutAbove(path []store.Named) bool {
-	return slices.ContainsFunc(path, func(n store.Named) bool {
-		if n.Data == nil {
-			return false
-		}
-		_, dname := model.FindRRset(n.Data.RRsets, dns.TypeDNAME)
-		return dname || isCut(n.Data)
-	})
-}
-
 // wouldHide is a name that is answered now and would not be any more, or a host, also
 // one that a delegation hides already: it is somebody's, who would lose it.
 func wouldHide(here store.Named, below []store.Named) model.Name {
@@ -228,7 +195,7 @@ func wouldHide(here store.Named, below []store.Named) model.Name {
 		}
 	}
 	switch {
-	case isCut(here.Data) || cutAbove([]store.Named{here}):
+	case facts.IsCut(here.Data) || facts.CutAbove([]store.Named{here}):
 		return ""
 	case here.Data != nil:
 		return here.Name

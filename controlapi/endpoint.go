@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	stand "signpost/internal/standing"
@@ -15,17 +17,17 @@ import (
 
 // ListEndpoints shows the endpoints of a host and how they stand.
 func (s *Service) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest) (out *pb.ListEndpointsResponse, err error) {
-	c, err := s.authorize(ctx, access.EndpointRead, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.EndpointRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name, s.now())
+	err = c.Read(func(tx *store.Tx) error {
+		z, h, err := facts.FindHost(tx, name, s.Now())
 		if err != nil {
 			return err
 		}
@@ -38,17 +40,17 @@ func (s *Service) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest
 
 // GetEndpoint shows one of them.
 func (s *Service) GetEndpoint(ctx context.Context, in *pb.GetEndpointRequest) (out *pb.Endpoint, err error) {
-	c, err := s.authorize(ctx, access.EndpointRead, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, access.EndpointRead, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		z, h, err := findHost(tx, name, s.now())
+	err = c.Read(func(tx *store.Tx) error {
+		z, h, err := facts.FindHost(tx, name, s.Now())
 		if err != nil {
 			return err
 		}
@@ -142,7 +144,7 @@ func checkers(n int) string {
 func endpointMessage(h store.Named, e *model.Endpoint) *pb.Endpoint {
 	m := &pb.Endpoint{
 		Fqdn: h.Name.Text(), Id: e.ID, Site: e.Site, Priority: e.Priority, Weight: uint32(e.Share()), Generation: e.Generation,
-		Etag: etag(h.Data.ModRevision, h.Host.ModRevision),
+		Etag: call.Etag(h.Data.ModRevision, h.Host.ModRevision),
 	}
 	for _, a := range e.Addresses {
 		m.Addresses = append(m.Addresses, a.String())

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,17 +15,17 @@ import (
 
 // RemoveEndpoint removes an endpoint with its secret and what an operator says of it.
 func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointRequest) (out *pb.RemoveEndpointResponse, err error) {
-	c, err := s.authorize(ctx, access.EndpointRemove, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, access.EndpointRemove, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.RemoveEndpointResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.RemoveEndpointResponse, error) {
+		z, old, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -33,13 +35,13 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 		}
 		h := *old.Data.Host
 		h.Endpoints = h.WithoutEndpoint(was.ID)
-		if err := p.guardHost(z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
+		if err := guardHost(p, z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
 			return nil, err
 		}
 		if err := checkFollowed(old, h.Addresses()); err != nil {
 			return nil, err
 		}
-		next, err := p.putHostData(z, old, &h)
+		next, err := putHostData(p, z, old, &h)
 		if err != nil {
 			return nil, err
 		}
@@ -48,13 +50,13 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 			control.Secrets, control.Grants = control.WithoutSecret(was.ID), control.Grants.With(model.GrantEndpointSecret+was.ID, nil)
 			p.PutHost(z, name, old.Host, &control)
 		}
-		p.record(z.Name, name, was.ID, describeEndpoint(was), "")
+		p.Record(z.Name, name, was.ID, describeEndpoint(was), "")
 		if was.ID == model.MainEndpoint {
 			policy, err := p.Glance(z)
 			if err != nil {
 				return nil, err
 			}
-			if err := p.lead(z, policy, next, in.GetConfirmLast()); err != nil {
+			if err := leadFollowers(p, z, policy, next, in.GetConfirmLast()); err != nil {
 				return nil, err
 			}
 		}
@@ -64,11 +66,11 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 
 // RotateEndpointSecret gives an endpoint a secret, in the place of the one it had.
 func (s *Service) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpointSecretRequest) (out *pb.RotateEndpointSecretResponse, err error) {
-	c, err := s.authorize(ctx, access.EndpointRotateSecret, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, access.EndpointRotateSecret, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -82,8 +84,8 @@ func (s *Service) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpoin
 	if err != nil {
 		return nil, model.E(model.Internal, "make secret", "").From(err)
 	}
-	return change(c, func(p *plan) (*pb.RotateEndpointSecretResponse, error) {
-		z, old, err := p.host(name, "")
+	return call.Change(c, func(p *call.Plan) (*pb.RotateEndpointSecretResponse, error) {
+		z, old, err := p.Host(name, "")
 		if err != nil {
 			return nil, err
 		}
@@ -91,21 +93,21 @@ func (s *Service) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpoin
 			return nil, noEndpoint(name, in.GetId())
 		}
 		control := *old.Host
-		control.Secrets = control.WithSecret(model.EndpointSecret{ID: in.GetId(), Hash: parsed.Sum[:], CreateTime: s.now().UTC().Truncate(time.Second)})
-		control.Grants = control.Grants.With(model.GrantEndpointSecret+in.GetId(), c.maker())
+		control.Secrets = control.WithSecret(model.EndpointSecret{ID: in.GetId(), Hash: parsed.Sum[:], CreateTime: s.Now().UTC().Truncate(time.Second)})
+		control.Grants = control.Grants.With(model.GrantEndpointSecret+in.GetId(), c.Maker())
 		p.PutHost(z, name, old.Host, &control)
-		p.record(z.Name, name, in.GetId(), "", "")
+		p.Record(z.Name, name, in.GetId(), "", "")
 		return &pb.RotateEndpointSecretResponse{Secret: secret, Change: &pb.Change{}}, nil
 	})
 }
 
 // SendHeartbeat takes an endpoint's sign of life.
 func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest) (out *pb.SendHeartbeatResponse, err error) {
-	c, err := s.authorize(ctx, access.EndpointBeat, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, access.EndpointBeat, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -114,9 +116,9 @@ func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest
 	var check *model.Check
 	var e *model.Endpoint
 	out = &pb.SendHeartbeatResponse{}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		var h store.Named
-		if z, h, err = findHost(tx, name, s.now()); err != nil {
+		if z, h, err = facts.FindHost(tx, name, s.Now()); err != nil {
 			return err
 		}
 		if e = h.Data.Host.Endpoint(in.GetId()); e == nil {
@@ -140,10 +142,10 @@ func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest
 	d := check.WithDefaults()
 	out.Interval = durationMessage(d.Interval)
 	key := fmt.Sprintf("beat %s %s %s %d", z.Name, name, e.ID, e.Generation)
-	if s.paces.TakeOf(key, mostBeats, d.Interval, s.now()) > 0 {
+	if s.Paces.TakeOf(key, mostBeats, d.Interval, s.Now()) > 0 {
 		return out, nil
 	}
-	return out, s.store.Beat(ctx, z.Name, name, e.ID, e.Generation, beatKept(d))
+	return out, s.Store.Beat(ctx, z.Name, name, e.ID, e.Generation, beatKept(d))
 }
 
 // mostBeats is how many signs of life of an endpoint are written within the interval of its

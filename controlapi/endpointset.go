@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -14,11 +16,11 @@ import (
 
 // SetEndpoint makes an endpoint or changes what the request mentions of it.
 func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (out *pb.SetEndpointResponse, err error) {
-	c, err := s.authorize(ctx, access.EndpointSet, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, access.EndpointSet, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -30,8 +32,8 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetEndpointResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.SetEndpointResponse, error) {
+		z, old, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +51,7 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 			e.Weight = weightOf(in.GetWeight())
 		}
 		if len(addrs) > 0 {
-			if err := p.checkAddresses(z, "addresses", addrs); err != nil {
+			if err := checkAddresses(p, z, "addresses", addrs); err != nil {
 				return nil, err
 			}
 			e.Addresses = model.NormalizeAddresses(addrs)
@@ -57,11 +59,11 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 		if was != nil && was.Site != e.Site { // what is said of its site may take it away
 			h := *old.Data.Host
 			h.Endpoints = h.WithEndpoint(e)
-			if err := p.guardHost(z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
+			if err := guardHost(p, z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
 				return nil, err
 			}
 		}
-		next, err := p.putEndpoint(z, old, was, e)
+		next, err := putEndpoint(p, z, old, was, e)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +96,7 @@ func weightOf(w uint32) int32 {
 
 // putEndpoint puts an endpoint in the place of what it was, with a new generation when
 // it is new or has other addresses. The same is not written.
-func (p *plan) putEndpoint(z *model.Zone, old store.Named, was *model.Endpoint, e model.Endpoint) (store.Named, error) {
+func putEndpoint(p *call.Plan, z *model.Zone, old store.Named, was *model.Endpoint, e model.Endpoint) (store.Named, error) {
 	fresh := was == nil || !slices.Equal(was.Addresses, e.Addresses)
 	if !fresh && was.Site == e.Site && was.Priority == e.Priority && was.Share() == e.Share() {
 		return old, nil
@@ -107,9 +109,9 @@ func (p *plan) putEndpoint(z *model.Zone, old store.Named, was *model.Endpoint, 
 	}
 	h := *old.Data.Host
 	h.Endpoints = h.WithEndpoint(e)
-	next, err := p.putHostData(z, old, &h)
+	next, err := putHostData(p, z, old, &h)
 	if err == nil {
-		p.record(z.Name, old.Name, e.ID, describeEndpoint(was), describeEndpoint(&e))
+		p.Record(z.Name, old.Name, e.ID, describeEndpoint(was), describeEndpoint(&e))
 	}
 	return next, err
 }
@@ -117,16 +119,16 @@ func (p *plan) putEndpoint(z *model.Zone, old store.Named, was *model.Endpoint, 
 // putHostData writes what DNS needs of a host in the place of what it was. Errors:
 // Precondition when it cannot stand beside what else is at the name, or takes away the
 // last address of a name server of the zone.
-func (p *plan) putHostData(z *model.Zone, old store.Named, h *model.Host) (store.Named, error) {
+func putHostData(p *call.Plan, z *model.Zone, old store.Named, h *model.Host) (store.Named, error) {
 	data := *old.Data
 	data.Host = h
 	if why := conflict(old.Name, &data); why != "" {
 		return old, model.E(model.Precondition, "change host", old.Name.Text()).In("addresses").Because(why).Hint("delete that record set first")
 	}
-	if err := keepServer(z, old.Name, dataAddresses(old.Data), dataAddresses(&data)); err != nil {
+	if err := keepServer(z, old.Name, facts.DataAddresses(old.Data), facts.DataAddresses(&data)); err != nil {
 		return old, err
 	}
-	p.zone = z
+	p.Changed = z
 	p.PutName(z, old.Name, &data)
 	return store.Named{Name: old.Name, Data: &data, Host: old.Host}, nil
 }
@@ -134,11 +136,11 @@ func (p *plan) putHostData(z *model.Zone, old store.Named, h *model.Host) (store
 // SetEndpointAddresses changes an endpoint's addresses of the families that the request
 // mentions.
 func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAddressesRequest) (out *pb.SetEndpointAddressesResponse, err error) {
-	c, err := s.authorize(ctx, access.EndpointSetAddresses, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, access.EndpointSetAddresses, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -151,8 +153,8 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetEndpointAddressesResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.SetEndpointAddressesResponse, error) {
+		z, old, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +165,7 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 		if old.Host.Disabled != nil {
 			return nil, disabledHost("set addresses of", name, old.Host)
 		}
-		if err := p.checkAddresses(z, "addresses", given); err != nil {
+		if err := checkAddresses(p, z, "addresses", given); err != nil {
 			return nil, err
 		}
 		e := *was
@@ -173,12 +175,12 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 		}
 		h := *old.Data.Host
 		h.Endpoints = h.WithEndpoint(e)
-		if err := p.guardCleared(z, old, in.GetConfirmLast(), &h); err != nil {
+		if err := guardCleared(p, z, old, in.GetConfirmLast(), &h); err != nil {
 			return nil, err
 		}
-		next, err := p.putEndpoint(z, old, was, e)
+		next, err := putEndpoint(p, z, old, was, e)
 		if err == nil {
-			next, err = p.refresh(z, old, next)
+			next, err = refresh(p, z, old, next)
 		}
 		if err != nil {
 			return nil, err
@@ -189,16 +191,16 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 
 // refresh notes that a host was refreshed by what made next of old, if that is due, and
 // has it answered again if it had lapsed.
-func (p *plan) refresh(z *model.Zone, old, next store.Named) (store.Named, error) {
+func refresh(p *call.Plan, z *model.Zone, old, next store.Named) (store.Named, error) {
 	policy, err := p.Glance(z) // an older lease will do
-	if err != nil || !policy.RefreshDue(old.Host, p.call.s.now()) {
+	if err != nil || !policy.RefreshDue(old.Host, p.Call.Desk.Now()) {
 		return next, err
 	}
 	control := *next.Host
-	control.RefreshTime, control.Lapsed = p.call.s.now().UTC().Truncate(time.Second), nil
+	control.RefreshTime, control.Lapsed = p.Call.Desk.Now().UTC().Truncate(time.Second), nil
 	next.Host = &control
-	if next, err = p.putHost(z, old, next); err == nil && old.Host.Lapsed != nil && len(p.audits) == 0 {
-		p.record(z.Name, old.Name, "", describeWithdrawal(old.Host), describeWithdrawal(&control))
+	if next, err = putHost(p, z, old, next); err == nil && old.Host.Lapsed != nil && len(p.Audits) == 0 {
+		p.Record(z.Name, old.Name, "", facts.DescribeWithdrawal(old.Host), facts.DescribeWithdrawal(&control))
 	}
 	return next, err
 }

@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/grpc"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -17,16 +19,16 @@ const pieceSize = 32 << 10
 
 // ExportZone sends a zone as it is served, as a zone file, all of one revision.
 func (s *Service) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreamingServer[pb.ExportZoneResponse]) (err error) {
-	c, err := s.authorize(stream.Context(), access.ZoneExport, at(in.GetName()), in)
+	c, err := s.Authorize(stream.Context(), access.ZoneExport, call.At(in.GetName()), in)
 	if err != nil {
 		return err
 	}
-	defer c.done(&err)
-	name, err := ownerName("name", in.GetName())
+	defer c.Done(&err)
+	name, err := facts.ParseName("name", in.GetName())
 	if err != nil {
 		return err
 	}
-	look, err := c.look()
+	look, err := c.Look()
 	if err != nil {
 		return err
 	}
@@ -39,15 +41,15 @@ func (s *Service) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreami
 		return err
 	}
 	w := bufio.NewWriterSize(pieces{stream}, pieceSize)
-	if err := model.WriteZoneFile(w, z, z.Serial(rev), served(look, z, "")); err != nil {
+	if err := model.WriteZoneFile(w, z, z.Serial(rev), servedNames(look, z, "")); err != nil {
 		return err
 	}
 	return w.Flush()
 }
 
-// served is the names of a zone at and below one, or all, as they are answered, in
+// servedNames is the names of a zone at and below one, or all, as they are answered, in
 // the order of their keys.
-func served(look *store.Tx, z *model.Zone, at model.Name) iter.Seq2[model.Owner, error] {
+func servedNames(look *store.Tx, z *model.Zone, at model.Name) iter.Seq2[model.Owner, error] {
 	stored := func(yield func(model.Owner, error) bool) {
 		for n, err := range look.EachName(z, at) {
 			if !yield(model.Owner{Name: n.Name, Data: n.Data}, err) {

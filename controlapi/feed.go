@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/limits"
 	"signpost/internal/model"
@@ -37,7 +38,7 @@ var (
 // feed hands what one watch of etcd brings to all streams. The watch runs while
 // there are streams.
 type feed struct {
-	s        *Service
+	s        *Watching
 	catching *limits.Shares
 
 	mu       sync.Mutex
@@ -51,7 +52,7 @@ type feed struct {
 type listener struct {
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
-	credential credential
+	credential call.Credential
 	principal  string
 	who        atomic.Pointer[access.Principal]
 	wants      wanted
@@ -59,16 +60,16 @@ type listener struct {
 	batches    chan *batch // never blocks the relay: who is full is cut off
 }
 
-func newFeed(s *Service) *feed {
+func newFeed(s *Watching) *feed {
 	return &feed{s: s, streams: map[*listener]bool{}, catching: limits.NewShares(mostCatchUps, catchUpShare)}
 }
 
 // join begins a stream, to be ended with leave. now is a revision just read: the
 // relay begins there when it is not running.
-func (f *feed) join(c *call, wants wanted, now int64) (*listener, error) {
-	l := &listener{credential: c.credential, principal: c.who.Name(), wants: wants, batches: make(chan *batch, mostBehind)}
-	l.who.Store(&c.who)
-	l.ctx, l.cancel = context.WithCancelCause(c.ctx)
+func (f *feed) join(c *call.Call, wants wanted, now int64) (*listener, error) {
+	l := &listener{credential: c.Credential, principal: c.Who.Name(), wants: wants, batches: make(chan *batch, mostBehind)}
+	l.who.Store(&c.Who)
+	l.ctx, l.cancel = context.WithCancelCause(c.Ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	mine := 0
@@ -84,7 +85,7 @@ func (f *feed) join(c *call, wants wanted, now int64) (*listener, error) {
 		return nil, model.E(model.Exhausted, "watch", "").Because("you have too many streams open").Hint("close one first, or share one")
 	}
 	f.streams[l] = true
-	f.s.metrics.streams.Set(float64(len(f.streams)))
+	f.s.streams.Set(float64(len(f.streams)))
 	if f.relay == nil {
 		f.start(now)
 	}
@@ -96,7 +97,7 @@ func (f *feed) leave(l *listener) {
 	l.cancel(nil)
 	f.mu.Lock()
 	delete(f.streams, l)
-	f.s.metrics.streams.Set(float64(len(f.streams)))
+	f.s.streams.Set(float64(len(f.streams)))
 	var last *relay
 	if len(f.streams) == 0 {
 		last, f.relay = f.relay, nil

@@ -6,6 +6,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -19,7 +21,7 @@ import (
 
 // follow plans whom a host follows from now on. next is the host with what else changes of
 // it, and is not written here; the main hosts' lists are.
-func (p *plan) follow(z *model.Zone, old, next store.Named, in *pb.UpdateHostRequest) (store.Named, error) {
+func follow(p *call.Plan, z *model.Zone, old, next store.Named, in *pb.UpdateHostRequest) (store.Named, error) {
 	wanted, err := followingOf(in)
 	if err != nil {
 		return next, err
@@ -32,28 +34,28 @@ func (p *plan) follow(z *model.Zone, old, next store.Named, in *pb.UpdateHostReq
 	control.Follows = wanted
 	next.Host = &control
 	if was != nil && (wanted == nil || was.Main != wanted.Main) {
-		if err := p.unlist(z, was.Main, old.Name); err != nil {
+		if err := unlist(p, z, was.Main, old.Name); err != nil {
 			return next, err
 		}
 	}
 	if wanted == nil {
 		return next, nil
 	}
-	if err := p.mayFollow(z, old, wanted); err != nil {
+	if err := mayFollow(p, z, old, wanted); err != nil {
 		return next, err
 	}
-	main, err := p.enlist(z, wanted.Main, old.Name)
+	main, err := enlist(p, z, wanted.Main, old.Name)
 	if err != nil {
 		return next, err
 	}
 	addrs := wanted.Follow(main.Data.Host.Addresses(), next.Data.Host.Addresses())
-	if err := p.checkAddresses(z, "follows", addrs); err != nil {
+	if err := checkAddresses(p, z, "follows", addrs); err != nil {
 		return next, err
 	}
-	if next, err = p.withAddresses(next, addrs); err != nil {
+	if next, err = withAddresses(p, next, addrs); err != nil {
 		return next, err
 	}
-	return next, p.guardCleared(z, old, in.GetConfirmLast(), next.Data.Host)
+	return next, guardCleared(p, z, old, in.GetConfirmLast(), next.Data.Host)
 }
 
 // followingOf reads whom a host is to follow; nil: nobody. Errors are of kind Invalid.
@@ -83,7 +85,7 @@ func followingOf(in *pb.UpdateHostRequest) (*model.Following, error) {
 }
 
 // mayFollow refuses what a host cannot follow, and those who may not say it.
-func (p *plan) mayFollow(z *model.Zone, h store.Named, f *model.Following) error {
+func mayFollow(p *call.Plan, z *model.Zone, h store.Named, f *model.Following) error {
 	refuse := func(why, hint string) error {
 		return model.E(model.Precondition, "update host", h.Name.Text()).In("follows.main").Because(why).Hint(hint)
 	}
@@ -94,7 +96,7 @@ func (p *plan) mayFollow(z *model.Zone, h store.Named, f *model.Following) error
 		action access.Action
 		name   model.Name
 	}{{access.SetAddresses, h.Name}, {access.HostUpdate, f.Main}, {access.SetAddresses, f.Main}} {
-		if err := p.call.may(p.Tx, of.action, access.Resource{Name: of.name}); err != nil {
+		if err := p.Call.May(p.Tx, of.action, access.Resource{Name: of.name}); err != nil {
 			return err
 		}
 	}
@@ -102,7 +104,7 @@ func (p *plan) mayFollow(z *model.Zone, h store.Named, f *model.Following) error
 		return refuse("others follow it, "+h.Host.Followers[0].Text()+" among them", "let those follow "+f.Main.Text()+", too")
 	}
 	for _, t := range noAddressBeside {
-		if hasType(h.Data.RRsets, t) {
+		if facts.HasType(h.Data.RRsets, t) {
 			return refuse("it has "+model.TypeName(t)+" records, beside which there are no addresses", "delete them first")
 		}
 	}
@@ -114,11 +116,11 @@ var noAddressBeside = []uint16{dns.TypeCNAME, dns.TypeNS, dns.TypeDNAME}
 
 // enlist writes a host into the list of those who follow another of its zone. Errors:
 // NotFound; Precondition when that follows somebody itself; Exhausted.
-func (p *plan) enlist(z *model.Zone, main, follower model.Name) (store.Named, error) {
+func enlist(p *call.Plan, z *model.Zone, main, follower model.Name) (store.Named, error) {
 	refuse := func(kind model.Kind, why, hint string) (store.Named, error) {
 		return store.Named{}, model.E(kind, "update host", follower.Text()).In("follows.main").Because(why).Hint(hint)
 	}
-	of, m, err := findHost(p.Tx, main, p.call.s.now())
+	of, m, err := facts.FindHost(p.Tx, main, p.Call.Desk.Now())
 	switch {
 	case err != nil:
 		return m, err
@@ -132,27 +134,27 @@ func (p *plan) enlist(z *model.Zone, main, follower model.Name) (store.Named, er
 	if len(control.Followers) > model.MostFollowers {
 		return refuse(model.Exhausted, main.Text()+" has "+strconv.Itoa(model.MostFollowers)+" followers, as many as a host may", "follow another")
 	}
-	p.putFollowers(z, m, &control)
+	putFollowers(p, z, m, &control)
 	return m, nil
 }
 
 // unlist takes a host out of the list of those who follow another, as far as that is there.
-func (p *plan) unlist(z *model.Zone, main, follower model.Name) error {
-	all, err := p.hostsAt(z, main)
+func unlist(p *call.Plan, z *model.Zone, main, follower model.Name) error {
+	all, err := hostsAt(p, z, main)
 	for _, m := range all {
 		control := *m.Host
 		control.Followers = m.Host.WithoutFollower(follower)
-		p.putFollowers(z, m, &control)
+		putFollowers(p, z, m, &control)
 	}
 	return err
 }
 
-func (p *plan) putFollowers(z *model.Zone, m store.Named, next *model.HostControl) {
+func putFollowers(p *call.Plan, z *model.Zone, m store.Named, next *model.HostControl) {
 	if slices.Equal(m.Host.Followers, next.Followers) {
 		return
 	}
 	p.PutHost(z, m.Name, m.Host, next)
-	p.recordOf(m, access.HostUpdate, "followers "+namesText(m.Host.Followers), "followers "+namesText(next.Followers))
+	p.RecordOf(m, access.HostUpdate, "followers "+namesText(m.Host.Followers), "followers "+namesText(next.Followers))
 }
 
 func namesText(names []model.Name) string {
@@ -167,7 +169,7 @@ func namesText(names []model.Name) string {
 }
 
 // hostsAt is the hosts among names of a zone, as they are before this change.
-func (p *plan) hostsAt(z *model.Zone, names ...model.Name) ([]store.Named, error) {
+func hostsAt(p *call.Plan, z *model.Zone, names ...model.Name) ([]store.Named, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -180,7 +182,7 @@ func (p *plan) hostsAt(z *model.Zone, names ...model.Name) ([]store.Named, error
 		if n.Host == nil || n.Data == nil || n.Data.Host == nil {
 			continue
 		}
-		if n.Host, err = standing(p.Tx, n.Host, p.call.s.now()); err != nil {
+		if n.Host, err = facts.Standing(p.Tx, n.Host, p.Call.Desk.Now()); err != nil {
 			return nil, err
 		}
 		out = append(out, n)

@@ -6,15 +6,16 @@ import (
 	"strconv"
 	"time"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
 )
 
-// lead has those who follow a host follow it to the addresses that it has now, and refreshes
+// leadFollowers has those who follow a host follow it to the addresses that it has now, and refreshes
 // them with it.
-func (p *plan) lead(z *model.Zone, policy *model.ZonePolicy, main store.Named, confirmed bool) error {
-	all, err := p.hostsAt(z, main.Host.Followers...)
+func leadFollowers(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, main store.Named, confirmed bool) error {
+	all, err := hostsAt(p, z, main.Host.Followers...)
 	if err != nil {
 		return err
 	}
@@ -27,17 +28,17 @@ func (p *plan) lead(z *model.Zone, policy *model.ZonePolicy, main store.Named, c
 			return model.E(model.Precondition, "set addresses of", main.Name.Text()).In("addresses").
 				Because(old.Name.Text() + " follows it, and would have more than " + strconv.Itoa(maxAddresses)).Hint("take addresses of the other family from that one")
 		}
-		if err := p.checkLed(z, main.Name, old, addrs); err != nil {
+		if err := checkLed(p, z, main.Name, old, addrs); err != nil {
 			return err
 		}
-		next, err := p.withAddresses(old, addrs)
+		next, err := withAddresses(p, old, addrs)
 		if err != nil {
 			return err
 		}
-		if err := p.guardCleared(z, old, confirmed, next.Data.Host); err != nil {
+		if err := guardCleared(p, z, old, confirmed, next.Data.Host); err != nil {
 			return err
 		}
-		if _, err := p.putAddresses(z, policy, old, next); err != nil {
+		if _, err := putAddresses(p, z, policy, old, next); err != nil {
 			return err
 		}
 	}
@@ -46,10 +47,10 @@ func (p *plan) lead(z *model.Zone, policy *model.ZonePolicy, main store.Named, c
 
 // checkLed refuses addresses that one who follows would come to have and may not: the part of
 // the main host's in them may be so short that they are of another kind. Errors: Precondition.
-func (p *plan) checkLed(z *model.Zone, main model.Name, old store.Named, addrs []netip.Addr) error {
+func checkLed(p *call.Plan, z *model.Zone, main model.Name, old store.Named, addrs []netip.Addr) error {
 	was := old.Data.Host.Addresses()
 	more := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return slices.Contains(was, a) })
-	rules, err := p.addressRules(z, more)
+	rules, err := addressRulesFor(p, z, more)
 	if err != nil {
 		return err
 	}
@@ -64,8 +65,8 @@ func (p *plan) checkLed(z *model.Zone, main model.Name, old store.Named, addrs [
 
 // putAddresses writes a host that was given its addresses, be they new or not: it is
 // refreshed, if that is due, and answered again, if it had lapsed.
-func (p *plan) putAddresses(z *model.Zone, policy *model.ZonePolicy, old, next store.Named) (store.Named, error) {
-	now := p.call.s.now()
+func putAddresses(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, old, next store.Named) (store.Named, error) {
+	now := p.Call.Desk.Now()
 	changed := next.Data != old.Data || old.Host.Lapsed != nil
 	if next.Host == old.Host && policy.RefreshDue(old.Host, now) {
 		control := *old.Host
@@ -78,16 +79,16 @@ func (p *plan) putAddresses(z *model.Zone, policy *model.ZonePolicy, old, next s
 	if next.Host == old.Host {
 		return next, nil
 	}
-	next, err := p.putHost(z, old, next)
+	next, err := putHost(p, z, old, next)
 	if err != nil {
 		return next, err
 	}
-	if p.later == nil {
-		p.later = map[model.Name]store.Named{}
+	if p.Later == nil {
+		p.Later = map[model.Name]store.Named{}
 	}
-	p.later[old.Name] = next
+	p.Later[old.Name] = next
 	if changed {
-		p.recordOf(old, access.SetAddresses, addressesAndWhy(old), addressesAndWhy(next))
+		p.RecordOf(old, access.SetAddresses, addressesAndWhy(old), addressesAndWhy(next))
 	}
 	return next, nil
 }
@@ -111,20 +112,20 @@ func checkFollowed(h store.Named, addrs []netip.Addr) error {
 // unrelate ends what a host and others have together, but with those that are kept: what is
 // to be written of the host is altered, of the others it is written. Addresses stay as they
 // are.
-func (p *plan) unrelate(z *model.Zone, h store.Named, control *model.HostControl, kept func(*model.HostControl) bool) error {
+func unrelate(p *call.Plan, z *model.Zone, h store.Named, control *model.HostControl, kept func(*model.HostControl) bool) error {
 	if f := h.Host.Follows; f != nil {
-		mains, err := p.hostsAt(z, f.Main)
+		mains, err := hostsAt(p, z, f.Main)
 		if err != nil {
 			return err
 		}
 		if len(mains) == 0 || !kept(mains[0].Host) {
 			control.Follows = nil
-			if err := p.unlist(z, f.Main, h.Name); err != nil {
+			if err := unlist(p, z, f.Main, h.Name); err != nil {
 				return err
 			}
 		}
 	}
-	followers, err := p.hostsAt(z, h.Host.Followers...)
+	followers, err := hostsAt(p, z, h.Host.Followers...)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (p *plan) unrelate(z *model.Zone, h store.Named, control *model.HostControl
 		alone := *f.Host
 		alone.Follows = nil
 		p.PutHost(z, f.Name, f.Host, &alone)
-		p.recordOf(f, access.HostUpdate, "follows "+f.Host.Follows.String(), "follows nobody")
+		p.RecordOf(f, access.HostUpdate, "follows "+f.Host.Follows.String(), "follows nobody")
 	}
 	return nil
 }

@@ -18,10 +18,10 @@ import (
 // the operator has set up, not for callers: nobody is asked who they are.
 //
 // Errors: those of store.FollowNews.
-func (s *Service) FollowHealth(ctx context.Context, at *store.NewsPosition, zones []model.Name, next func(revision int64, events []*pb.Event) error) error {
+func (s *Watching) FollowHealth(ctx context.Context, at *store.NewsPosition, zones []model.Name, next func(revision int64, events []*pb.Event) error) error {
 	wanted := func(h store.HostAt) bool { return len(zones) == 0 || slices.Contains(zones, h.Zone) }
-	return s.store.FollowNews(ctx, at, progressEvery, func(n store.News) error {
-		s.store.KeepPast()
+	return s.Store.FollowNews(ctx, at, progressEvery, func(n store.News) error {
+		s.Store.KeepPast()
 		b := newBatch(n)
 		stand, err := s.standOtherwise(ctx, b, wanted)
 		if err != nil {
@@ -39,6 +39,6 @@ func (s *Service) FollowHealth(ctx context.Context, at *store.NewsPosition, zone
 
 // ManyStandOtherwise is the event that says that very many endpoints may stand otherwise,
 // or that some do that it is not known of: read again how the hosts stand that matter.
-func (s *Service) ManyStandOtherwise() *pb.Event {
-	return &pb.Event{Kind: kindHealth, What: wasChanged, Time: timestamppb.New(s.now())}
+func (s *Watching) ManyStandOtherwise() *pb.Event {
+	return &pb.Event{Kind: kindHealth, What: wasChanged, Time: timestamppb.New(s.Now())}
 }

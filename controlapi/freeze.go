@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -12,12 +13,12 @@ import (
 
 // GetFreeze shows the freeze switch.
 func (s *Service) GetFreeze(ctx context.Context, in *pb.GetFreezeRequest) (out *pb.Freeze, err error) {
-	c, err := s.authorize(ctx, access.FreezeRead, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.FreezeRead, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	err = c.read(func(tx *store.Tx) error {
+	defer c.Done(&err)
+	err = c.Read(func(tx *store.Tx) error {
 		f, err := tx.Freeze()
 		out = freezeMessage(f)
 		return err
@@ -27,12 +28,12 @@ func (s *Service) GetFreeze(ctx context.Context, in *pb.GetFreezeRequest) (out *
 
 // SetFreeze turns it.
 func (s *Service) SetFreeze(ctx context.Context, in *pb.SetFreezeRequest) (out *pb.SetFreezeResponse, err error) {
-	c, err := s.authorize(ctx, access.FreezeSet, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.FreezeSet, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.SetFreezeResponse, error) {
+	defer c.Done(&err)
+	return call.Change(c, func(p *call.Plan) (*pb.SetFreezeResponse, error) {
 		old, err := p.Freeze()
 		if err != nil {
 			return nil, err
@@ -42,14 +43,14 @@ func (s *Service) SetFreeze(ctx context.Context, in *pb.SetFreezeRequest) (out *
 		case !in.GetOn():
 			next = nil
 		case old == nil || old.Reason != in.GetReason():
-			next = &model.Freeze{Reason: in.GetReason(), By: c.who.String(), Time: s.now().UTC().Truncate(time.Second)}
+			next = &model.Freeze{Reason: in.GetReason(), By: c.Who.String(), Time: s.Now().UTC().Truncate(time.Second)}
 		}
 		if next != old {
 			p.PutFreeze(next)
-			if err := p.everywhere(); err != nil {
+			if err := everywhere(p); err != nil {
 				return nil, err
 			}
-			p.record("", "", "", freezeText(old), freezeText(next))
+			p.Record("", "", "", freezeText(old), freezeText(next))
 		}
 		return &pb.SetFreezeResponse{Freeze: freezeMessage(next), Change: &pb.Change{}}, nil
 	})

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -16,24 +18,24 @@ import (
 
 // GetHealth shows what is answered of a host, and why.
 func (s *Service) GetHealth(ctx context.Context, in *pb.GetHealthRequest) (out *pb.Health, err error) {
-	c, err := s.authorize(ctx, access.StatusRead, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.StatusRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		out, err = health(tx, name, s.now())
+	err = c.Read(func(tx *store.Tx) error {
+		out, err = health(tx, name, s.Now())
 		return err
 	})
 	return out, err
 }
 
 func health(tx *store.Tx, name model.Name, now time.Time) (*pb.Health, error) {
-	z, h, err := findHost(tx, name, now)
+	z, h, err := facts.FindHost(tx, name, now)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +159,7 @@ func answerWhy(h store.Named, c zone.Choice) string {
 	few := strconv.Itoa(up) + " of " + strconv.Itoa(len(c.Endpoints)) + " endpoints up, fewer than " + number(policy.MinHealthy)
 	switch {
 	case h.Data.Withdrawn:
-		if why := describeWithdrawal(h.Host); why != "" {
+		if why := facts.DescribeWithdrawal(h.Host); why != "" {
 			return "the host is " + why
 		}
 		return "a host above it is withdrawn"

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -12,53 +14,53 @@ import (
 
 // BlockHost has a host answered no more, and its owner and editors change it no more.
 func (s *Service) BlockHost(ctx context.Context, in *pb.BlockHostRequest) (out *pb.BlockHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostBlock, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostBlock, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.BlockHostResponse, error) {
-		h, err := p.withdraw(in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Blocked = s.withdrawn(h.Blocked, in.GetReason()) })
+	defer c.Done(&err)
+	return call.Change(c, func(p *call.Plan) (*pb.BlockHostResponse, error) {
+		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Blocked = s.withdrawn(h.Blocked, in.GetReason()) })
 		return &pb.BlockHostResponse{Host: h, Change: &pb.Change{}}, err
 	})
 }
 
 // UnblockHost takes BlockHost back.
 func (s *Service) UnblockHost(ctx context.Context, in *pb.UnblockHostRequest) (out *pb.UnblockHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostBlock, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostBlock, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.UnblockHostResponse, error) {
-		h, err := p.withdraw(in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Blocked = nil })
+	defer c.Done(&err)
+	return call.Change(c, func(p *call.Plan) (*pb.UnblockHostResponse, error) {
+		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Blocked = nil })
 		return &pb.UnblockHostResponse{Host: h, Change: &pb.Change{}}, err
 	})
 }
 
 // DisableHost switches a host off.
 func (s *Service) DisableHost(ctx context.Context, in *pb.DisableHostRequest) (out *pb.DisableHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostDisable, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostDisable, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.DisableHostResponse, error) {
-		h, err := p.withdraw(in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Disabled = s.withdrawn(h.Disabled, in.GetReason()) })
+	defer c.Done(&err)
+	return call.Change(c, func(p *call.Plan) (*pb.DisableHostResponse, error) {
+		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Disabled = s.withdrawn(h.Disabled, in.GetReason()) })
 		return &pb.DisableHostResponse{Host: h, Change: &pb.Change{}}, err
 	})
 }
 
 // EnableHost takes DisableHost back, and refreshes the host.
 func (s *Service) EnableHost(ctx context.Context, in *pb.EnableHostRequest) (out *pb.EnableHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostDisable, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostDisable, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	now := s.now().UTC().Truncate(time.Second)
-	return change(c, func(p *plan) (*pb.EnableHostResponse, error) {
-		h, err := p.withdraw(in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) {
+	defer c.Done(&err)
+	now := s.Now().UTC().Truncate(time.Second)
+	return call.Change(c, func(p *call.Plan) (*pb.EnableHostResponse, error) {
+		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) {
 			if h.Disabled, h.Lapsed = nil, nil; h.RefreshTime.Before(now) {
 				h.RefreshTime = now
 			}
@@ -72,30 +74,30 @@ func (s *Service) withdrawn(old *model.Withdrawal, reason string) *model.Withdra
 	if old != nil && old.Reason == reason {
 		return old
 	}
-	return &model.Withdrawal{Reason: reason, Time: s.now().UTC().Truncate(time.Second)}
+	return &model.Withdrawal{Reason: reason, Time: s.Now().UTC().Truncate(time.Second)}
 }
 
-// withdraw changes why a host is withdrawn.
-func (p *plan) withdraw(fqdn, etag string, alter func(*model.HostControl)) (*pb.Host, error) {
+// withdrawHost changes why a host is withdrawn.
+func withdrawHost(p *call.Plan, fqdn, etag string, alter func(*model.HostControl)) (*pb.Host, error) {
 	name, err := model.ParseHostName("fqdn", fqdn)
 	if err != nil {
 		return nil, err
 	}
-	z, old, err := p.host(name, etag)
+	z, old, err := p.Host(name, etag)
 	if err != nil {
 		return nil, err
 	}
 	control := *old.Host
 	alter(&control)
-	before, after := describeWithdrawal(old.Host), describeWithdrawal(&control)
+	before, after := facts.DescribeWithdrawal(old.Host), facts.DescribeWithdrawal(&control)
 	if before == after {
 		return hostMessage(z, old), nil
 	}
-	next, err := p.putHost(z, old, store.Named{Name: name, Data: old.Data, Host: &control})
+	next, err := putHost(p, z, old, store.Named{Name: name, Data: old.Data, Host: &control})
 	if err != nil {
 		return nil, err
 	}
-	p.record(z.Name, name, "", before, after)
+	p.Record(z.Name, name, "", before, after)
 	return hostMessage(z, next), nil
 }
 
@@ -103,7 +105,7 @@ func (p *plan) withdraw(fqdn, etag string, alter func(*model.HostControl)) (*pb.
 // reverse, its name and those below that belong to it become so. Errors: Precondition
 // when one of them is a name server of the zone and would lose its addresses; Exhausted
 // when there are too many.
-func (p *plan) putHost(z *model.Zone, old, next store.Named) (store.Named, error) {
+func putHost(p *call.Plan, z *model.Zone, old, next store.Named) (store.Named, error) {
 	p.PutHost(z, old.Name, old.Host, next.Host)
 	if next.Data == old.Data && next.Data.Withdrawn == next.Host.Withdrawn() {
 		return next, nil
@@ -113,7 +115,7 @@ func (p *plan) putHost(z *model.Zone, old, next store.Named) (store.Named, error
 	next.Data = &data
 	written := []store.Named{next}
 	if data.Withdrawn != old.Data.Withdrawn {
-		below, err := p.below(z, old.Name, "withdraw host")
+		below, err := namesBelow(p, z, old.Name, "withdraw host")
 		if err != nil {
 			return next, err
 		}
@@ -124,51 +126,18 @@ func (p *plan) putHost(z *model.Zone, old, next store.Named) (store.Named, error
 		for _, n := range heldOf(below, itself) {
 			d := *n.Data
 			d.Withdrawn = data.Withdrawn
-			if err := keepServer(z, n.Name, dataAddresses(n.Data), dataAddresses(&d)); err != nil {
+			if err := keepServer(z, n.Name, facts.DataAddresses(n.Data), facts.DataAddresses(&d)); err != nil {
 				return next, err
 			}
 			written = append(written, store.Named{Name: n.Name, Data: &d})
 		}
 	}
-	if err := keepServer(z, old.Name, dataAddresses(old.Data), dataAddresses(&data)); err != nil {
+	if err := keepServer(z, old.Name, facts.DataAddresses(old.Data), facts.DataAddresses(&data)); err != nil {
 		return next, err
 	}
 	for _, n := range written {
 		p.PutName(z, n.Name, n.Data)
 	}
-	p.zone = z
+	p.Changed = z
 	return next, nil
-}
-
-// because is a withdrawal's reason behind what it is the reason of.
-func because(w *model.Withdrawal) string {
-	if w.Reason == "" {
-		return ""
-	}
-	return ": " + w.Reason
-}
-
-// describeWithdrawal says for people why a host is withdrawn; "" when it is not.
-func describeWithdrawal(h *model.HostControl) string {
-	text := ""
-	for _, w := range []struct {
-		what string
-		why  *model.Withdrawal
-	}{{"blocked", h.Blocked}, {"disabled", h.Disabled}, {"lapsed", h.Lapsed}} {
-		if w.why == nil {
-			continue
-		}
-		if text != "" {
-			text += ", "
-		}
-		text += w.what + because(w.why)
-	}
-	return text
-}
-
-func withdrawalMessage(w *model.Withdrawal) *pb.Withdrawal {
-	if w == nil {
-		return nil
-	}
-	return &pb.Withdrawal{Reason: w.Reason, Time: timeMessage(w.Time)}
 }

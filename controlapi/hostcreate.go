@@ -8,6 +8,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -16,11 +18,11 @@ import (
 
 // CreateHost registers a name and shows its secret, this once.
 func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out *pb.CreateHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostCreate, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostCreate, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -31,27 +33,27 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 	}
 	var secret string
 	var sum []byte
-	if c.who.MayHoldSecret() {
+	if c.Who.MayHoldSecret() {
 		if secret, sum, err = newHostSecret(); err != nil {
 			return nil, err
 		}
 	}
-	return change(c, func(p *plan) (*pb.CreateHostResponse, error) {
-		z, data, ghost, hidden, err := p.place(name)
+	return call.Change(c, func(p *call.Plan) (*pb.CreateHostResponse, error) {
+		z, data, ghost, hidden, err := placeFor(p, name)
 		if err != nil {
 			return nil, err
 		}
-		if err := p.checkQuota(z, name); err != nil {
+		if err := checkQuota(p, z, name); err != nil {
 			return nil, err
 		}
 		if err := checkTTL(z, in.GetTtl()); err != nil {
 			return nil, err
 		}
-		if err := p.checkAddresses(z, "addresses", addrs); err != nil {
+		if err := checkAddresses(p, z, "addresses", addrs); err != nil {
 			return nil, err
 		}
 		if in.GetWildcard() {
-			if err := p.checkWildcard(z, name); err != nil {
+			if err := checkWildcard(p, z, name); err != nil {
 				return nil, err
 			}
 		}
@@ -59,22 +61,22 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 		if err != nil {
 			return nil, err
 		}
-		now := s.now().UTC().Truncate(time.Second)
+		now := s.Now().UTC().Truncate(time.Second)
 		h := &model.Host{TTL: in.GetTtl(), Wildcard: in.GetWildcard()}
-		control := &model.HostControl{Owner: c.who.Name(), Comment: in.GetComment(), SecretHash: sum, CreateTime: now}
+		control := &model.HostControl{Owner: c.Who.Name(), Comment: in.GetComment(), SecretHash: sum, CreateTime: now}
 		if secret != "" {
-			control.Grants = control.Grants.With(model.GrantSecret, c.maker())
+			control.Grants = control.Grants.With(model.GrantSecret, c.Maker())
 		}
 		setAddresses(h, control, model.NormalizeAddresses(addrs), number, now)
 		data.Host = h
 		next := store.Named{Name: name, Data: data, Host: control}
-		p.zone, p.owner = z, control.Owner
+		p.Changed, p.Owner = z, control.Owner
 		p.PutName(z, name, data)
 		p.PutHost(z, name, ghost, control)
-		if err := p.release(z, name); err != nil {
+		if err := releaseName(p, z, name); err != nil {
 			return nil, err
 		}
-		p.record(z.Name, name, "", "", describe(next))
+		p.Record(z.Name, name, "", "", describe(next))
 		out := &pb.CreateHostResponse{Host: hostMessage(z, next), Secret: secret, Change: &pb.Change{}}
 		if out.WithoutSecret = secret == ""; out.WithoutSecret {
 			out.Warnings = append(out.Warnings, "host "+name.Text()+" has no secret: the token that created it may not do itself what the secret does")
@@ -86,12 +88,12 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 	})
 }
 
-// place finds the zone of a new host, what of its name can be adopted, record sets
+// placeFor finds the zone of a new host, what of its name can be adopted, record sets
 // that a host may have beside its addresses, and the name above that hides it, if one
 // does. All keys from the name up to the apex are read, so that two registrations
 // cannot pass each other. ghost is what is left of a host that an import took away.
-func (p *plan) place(name model.Name) (z *model.Zone, data *model.NameData, ghost *model.HostControl, hidden model.Name, err error) {
-	z, path, err := findPath(p.Tx, name)
+func placeFor(p *call.Plan, name model.Name) (z *model.Zone, data *model.NameData, ghost *model.HostControl, hidden model.Name, err error) {
+	z, path, err := facts.FindPath(p.Tx, name)
 	if err != nil {
 		return nil, nil, nil, "", err
 	}
@@ -116,7 +118,7 @@ func (p *plan) place(name model.Name) (z *model.Zone, data *model.NameData, ghos
 		}
 	}
 	for _, above := range path[1:] {
-		if cutAbove([]store.Named{above}) {
+		if facts.CutAbove([]store.Named{above}) {
 			hidden = above.Name
 		}
 		if above.Data != nil && above.Data.Host != nil && above.Host != nil && above.Host.Withdrawn() {

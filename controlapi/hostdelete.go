@@ -7,6 +7,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -19,41 +21,41 @@ const maxHeld = 50
 // DeleteHost removes a host with the records at its name and below it, which are
 // its own. Delegations, and names at and below other hosts, stay.
 func (s *Service) DeleteHost(ctx context.Context, in *pb.DeleteHostRequest) (out *pb.DeleteHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostDelete, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostDelete, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.DeleteHostResponse, error) {
-		z, h, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.DeleteHostResponse, error) {
+		z, h, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
-		return p.deleteHost(z, h)
+		return deleteHost(p, z, h)
 	})
 }
 
-func (p *plan) deleteHost(z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
-	return p.deleteHostAs(p.call.action, z, h)
+func deleteHost(p *call.Plan, z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
+	return deleteHostAs(p, p.Call.Action, z, h)
 }
 
 // deleteHostAs is deleteHost for a call that consists of other actions.
-func (p *plan) deleteHostAs(action access.Action, z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
-	below, err := p.below(z, h.Name, "delete host")
+func deleteHostAs(p *call.Plan, action access.Action, z *model.Zone, h store.Named) (*pb.DeleteHostResponse, error) {
+	below, err := namesBelow(p, z, h.Name, "delete host")
 	if err != nil {
 		return nil, err
 	}
 	held := heldOf(below, isCutOrHost)
-	if err := keepServer(z, h.Name, dataAddresses(h.Data), nil); err != nil {
+	if err := keepServer(z, h.Name, facts.DataAddresses(h.Data), nil); err != nil {
 		return nil, err
 	}
 	out := &pb.DeleteHostResponse{Names: int32(len(held)), RecordSets: int32(len(h.Data.RRsets)), Change: &pb.Change{}}
 	for _, n := range held {
-		if err := keepServer(z, n.Name, dataAddresses(n.Data), nil); err != nil {
+		if err := keepServer(z, n.Name, facts.DataAddresses(n.Data), nil); err != nil {
 			return nil, err
 		}
 		out.RecordSets += int32(len(n.Data.RRsets))
@@ -66,32 +68,32 @@ func (p *plan) deleteHostAs(action access.Action, z *model.Zone, h store.Named) 
 			out.RecordSets--
 		}
 	}
-	if err := p.unrelate(z, h, new(*h.Host), keepNone); err != nil {
+	if err := unrelate(p, z, h, new(*h.Host), keepNone); err != nil {
 		return nil, err
 	}
 	if h.Host.Blocked != nil && len(rest.RRsets) == 0 {
-		if err := p.checkNoWildcard(z, h.Name); err != nil {
+		if err := checkNoWildcard(p, z, h.Name); err != nil {
 			return nil, err
 		}
 	}
-	p.zone = z
+	p.Changed = z
 	p.PutName(z, h.Name, rest)
 	p.PutHost(z, h.Name, h.Host, nil)
-	if err := p.keep(z, h); err != nil {
+	if err := keepName(p, z, h); err != nil {
 		return nil, err
 	}
 	detail := ""
 	if len(held) > 0 {
 		detail = "with " + strconv.Itoa(len(held)) + " names below it"
 	}
-	p.recordAs(action, z.Name, h.Name, detail, describe(h), "")
+	p.RecordAs(action, z.Name, h.Name, detail, describe(h), "")
 	return out, nil
 }
 
 // checkNoWildcard refuses to take a blocked name away that a wildcard would then answer for
 // (RFC 4592 section 2.2.1). Names that are there only because of others below them are not
 // looked for. Errors: Precondition.
-func (p *plan) checkNoWildcard(z *model.Zone, blocked model.Name) error {
+func checkNoWildcard(p *call.Plan, z *model.Zone, blocked model.Name) error {
 	refuse := func(who string) error {
 		return model.E(model.Precondition, "delete host", blocked.Text()).In("fqdn").
 			Because("it is blocked, and without it " + who + " would answer for its name").
@@ -117,16 +119,16 @@ func (p *plan) checkNoWildcard(z *model.Zone, blocked model.Name) error {
 	return nil
 }
 
-// keep keeps the name of a host that is being deleted for its owner, as the zone says;
+// keepName keeps the name of a host that is being deleted for its owner, as the zone says;
 // that of a blocked one is kept for nobody.
-func (p *plan) keep(z *model.Zone, h store.Named) error {
+func keepName(p *call.Plan, z *model.Zone, h store.Named) error {
 	policy, err := p.Policy(z)
 	if err != nil {
 		return err
 	}
-	until := policy.KeptUntil(p.call.s.now())
-	if until.IsZero() || !p.mayKeep(z, policy, h, until) {
-		return p.release(z, h.Name)
+	until := policy.KeptUntil(p.Call.Desk.Now())
+	if until.IsZero() || !mayKeep(p, z, policy, h, until) {
+		return releaseName(p, z, h.Name)
 	}
 	if _, err := p.KeptNames(z, h.Name); err != nil {
 		return err
@@ -138,21 +140,16 @@ func (p *plan) keep(z *model.Zone, h store.Named) error {
 // mayKeep counts a name that is kept because its owner deletes their host, once for each
 // call: within the time that names are kept, no more are kept so than one may have hosts. Or a
 // name could be had for nothing, by registering and deleting it, and then another one.
-func (p *plan) mayKeep(z *model.Zone, policy *model.ZonePolicy, h store.Named, until time.Time) bool {
-	c := p.call
-	if c.who.Kind != access.User || c.who.Operator || c.who.Name() != h.Host.Owner || c.automation != "" {
+func mayKeep(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, h store.Named, until time.Time) bool {
+	c := p.Call
+	if c.Who.Kind != access.User || c.Who.Operator || c.Who.Name() != h.Host.Owner || c.Automation != "" {
 		return true
 	}
-	if c.keeps == nil {
-		now := c.s.now()
-		most := int(policy.WithDefaults().MaxHosts)
-		c.keeps = new(c.s.paces.TakeOf("kept "+c.who.Name()+" "+z.Name.String(), most, max(until.Sub(now), time.Second), now) == 0)
-	}
-	return *c.keeps
+	return c.PaceKept(z, int(policy.WithDefaults().MaxHosts), until)
 }
 
-// release keeps a name no longer.
-func (p *plan) release(z *model.Zone, name model.Name) error {
+// releaseName keeps a name no longer.
+func releaseName(p *call.Plan, z *model.Zone, name model.Name) error {
 	kept, err := p.KeptNames(z, name)
 	if err == nil && kept[0] != nil {
 		p.PutKeptName(z, name, nil)
@@ -160,8 +157,8 @@ func (p *plan) release(z *model.Zone, name model.Name) error {
 	return err
 }
 
-// below is the names below a host of which op takes along what belongs to it.
-func (p *plan) below(z *model.Zone, host model.Name, op string) ([]store.Named, error) {
+// namesBelow is the names below a host of which op takes along what belongs to it.
+func namesBelow(p *call.Plan, z *model.Zone, host model.Name, op string) ([]store.Named, error) {
 	below, err := p.Below(z, host, maxHeld+1)
 	if err == nil && len(below) > maxHeld {
 		err = model.E(model.Exhausted, op, host.Text()).In("fqdn").
@@ -190,4 +187,4 @@ func heldOf(below []store.Named, itself func(store.Named) bool) []store.Named {
 }
 
 func isHost(n store.Named) bool      { return n.Data.Host != nil }
-func isCutOrHost(n store.Named) bool { return isHost(n) || cutAbove([]store.Named{n}) }
+func isCutOrHost(n store.Named) bool { return isHost(n) || facts.CutAbove([]store.Named{n}) }

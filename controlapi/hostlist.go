@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -21,10 +23,10 @@ const maxLooked = 10000
 // zone.
 type hostCursor struct{ zone, host model.Name }
 
-func (c hostCursor) token(l list) string { return l.token(string(c.zone) + " " + string(c.host)) }
+func (c hostCursor) token(l call.List) string { return l.Token(string(c.zone) + " " + string(c.host)) }
 
-func readHostCursor(l list, token string) (hostCursor, error) {
-	text, err := l.read(token)
+func readHostCursor(l call.List, token string) (hostCursor, error) {
+	text, err := l.Read(token)
 	if err != nil || text == "" {
 		return hostCursor{}, err
 	}
@@ -32,19 +34,19 @@ func readHostCursor(l list, token string) (hostCursor, error) {
 	z, err1 := model.ParseName(zone)
 	h, err2 := model.ParseName(host)
 	if err1 != nil || err2 != nil || !h.Below(z) {
-		return hostCursor{}, badToken(token)
+		return hostCursor{}, call.BadToken(token)
 	}
 	return hostCursor{z, h}, nil
 }
 
 // ListHosts shows hosts, zone by zone.
 func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *pb.ListHostsResponse, err error) {
-	c, err := s.authorize(ctx, access.HostList, at(in.GetZone()), in)
+	c, err := s.Authorize(ctx, access.HostList, call.At(in.GetZone()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	query := listOf("hosts", in.GetZone(), in.GetAddress(), strconv.FormatBool(in.GetMine()))
+	defer c.Done(&err)
+	query := call.ListOf("hosts", in.GetZone(), in.GetAddress(), strconv.FormatBool(in.GetMine()))
 	from, err := readHostCursor(query, in.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -53,19 +55,19 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		pages, err := c.hostPages(tx, in.GetMine())
+	err = c.Read(func(tx *store.Tx) error {
+		pages, err := hostPages(c, tx, in.GetMine())
 		if err != nil {
 			return err
 		}
-		if err := c.knowsZone(tx, pages); err != nil {
+		if err := knowsZone(c, tx, pages); err != nil {
 			return err
 		}
 		zones, err := zonesFrom(tx, in.GetZone(), from.zone)
 		if err != nil {
 			return err
 		}
-		found, more, err := listHosts(pages, zones, from, pageSize(in.GetPageSize()), match)
+		found, more, err := listHosts(pages, zones, from, call.PageSize(in.GetPageSize()), match)
 		if err != nil {
 			return err
 		}
@@ -83,12 +85,12 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 				return err
 			}
 			for i, h := range f.hosts {
-				if h.Host, err = standing(tx, h.Host, s.now()); err != nil {
+				if h.Host, err = facts.Standing(tx, h.Host, s.Now()); err != nil {
 					return err
 				}
 				m := leased(hostMessage(f.zone, h), policy, h.Host)
 				m.SecretUseTime = timeMessage(used[i])
-				if c.who.Narrowed(access.EndpointRead, access.Resource{Name: h.Name, Zone: f.zone.Name, Host: h.Name}) == nil {
+				if c.Who.Narrowed(access.EndpointRead, access.Resource{Name: h.Name, Zone: f.zone.Name, Host: h.Name}) == nil {
 					m.EndpointAddresses = endpointAddresses(h.Data.Host) // what is listed they own, edit or administer
 				}
 				out.Hosts = append(out.Hosts, m)
@@ -101,17 +103,17 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 
 // knowsZone refuses those to whom there is no such zone: who may not read it and may read
 // no host in it.
-func (c *call) knowsZone(tx *store.Tx, of pages) error {
-	if c.resource.Name == "" {
+func knowsZone(c *call.Call, tx *store.Tx, of pages) error {
+	if c.Resource.Name == "" {
 		return nil
 	}
-	owner := c.who
+	owner := c.Who
 	owner.Narrow = nil
-	refused := decide(tx, owner, access.ZoneRead, c.resource, c.s.now())
+	refused := call.Decide(tx, owner, access.ZoneRead, c.Resource, c.Desk.Now())
 	if refused == nil {
 		return nil
 	}
-	z, err := tx.Zone(c.resource.Name)
+	z, err := tx.Zone(c.Resource.Name)
 	if err == nil {
 		var some []store.Named
 		if some, err = of(z, "", 1); len(some) > 0 {
@@ -131,19 +133,19 @@ type pages func(z *model.Zone, after model.Name, size int) ([]store.Named, error
 // hostPages is the hosts that the caller may read: all of zones that they administer, of
 // others those that they own or edit; only mine: these alone. What a token leaves out has
 // no data.
-func (c *call) hostPages(tx *store.Tx, mineOnly bool) (pages, error) {
-	if !mineOnly && (c.who.Kind != access.User || c.who.Operator && c.who.Narrow == nil) {
+func hostPages(c *call.Call, tx *store.Tx, mineOnly bool) (pages, error) {
+	if !mineOnly && (c.Who.Kind != access.User || c.Who.Operator && c.Who.Narrow == nil) {
 		return tx.Hosts, nil
 	}
-	owner := c.who
+	owner := c.Who
 	owner.Narrow = nil
 	type zone struct {
 		name        model.Name
 		incarnation uint64
 	}
 	mine := map[zone][]model.Name{}
-	names := []string{c.who.Name()}
-	for _, g := range c.who.Groups {
+	names := []string{c.Who.Name()}
+	for _, g := range c.Who.Groups {
 		names = append(names, string(g))
 	}
 	for _, who := range names {
@@ -161,7 +163,7 @@ func (c *call) hostPages(tx *store.Tx, mineOnly bool) (pages, error) {
 		mine[z] = slices.Compact(names)
 	}
 	of := func(z *model.Zone, after model.Name, size int) ([]store.Named, error) {
-		if !mineOnly && decide(tx, owner, access.ZoneExport, access.Resource{Name: z.Name}, c.s.now()) == nil {
+		if !mineOnly && call.Decide(tx, owner, access.ZoneExport, access.Resource{Name: z.Name}, c.Desk.Now()) == nil {
 			return tx.Hosts(z, after, size)
 		}
 		var out []store.Named
@@ -174,7 +176,7 @@ func (c *call) hostPages(tx *store.Tx, mineOnly bool) (pages, error) {
 				return nil, err
 			}
 			h := path[0]
-			if h.Host, err = standing(tx, h.Host, c.s.now()); err != nil {
+			if h.Host, err = facts.Standing(tx, h.Host, c.Desk.Now()); err != nil {
 				return nil, err
 			}
 			if h.Host != nil && !owner.Holds(h.Host) {
@@ -189,7 +191,7 @@ func (c *call) hostPages(tx *store.Tx, mineOnly bool) (pages, error) {
 	return func(z *model.Zone, after model.Name, size int) ([]store.Named, error) {
 		page, err := of(z, after, size)
 		for i, h := range page {
-			if c.who.Narrowed(access.HostRead, access.Resource{Name: h.Name, Zone: z.Name, Host: h.Name}) != nil {
+			if c.Who.Narrowed(access.HostRead, access.Resource{Name: h.Name, Zone: z.Name, Host: h.Name}) != nil {
 				page[i].Data = nil
 			}
 		}
@@ -245,7 +247,7 @@ func listHosts(of pages, zones []*model.Zone, from hostCursor, size int, match f
 // zonesFrom is the zones to be listed: the one that is named, or all from one on.
 func zonesFrom(tx *store.Tx, named string, from model.Name) ([]*model.Zone, error) {
 	if named != "" {
-		name, err := ownerName("zone", named)
+		name, err := facts.ParseName("zone", named)
 		if err != nil {
 			return nil, err
 		}

@@ -6,10 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -23,17 +21,17 @@ func (s *Service) GetHost(ctx context.Context, in *pb.GetHostRequest) (out *pb.H
 
 // UpdateHost changes what is kept of a host besides its addresses and secret.
 func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out *pb.UpdateHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostUpdate, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostUpdate, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.UpdateHostResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.UpdateHostResponse, error) {
+		z, old, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -47,10 +45,10 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 			}
 		}
 		if h.Wildcard && !old.Data.Host.Wildcard {
-			if err := p.checkWildcard(z, name); err != nil {
+			if err := checkWildcard(p, z, name); err != nil {
 				return nil, err
 			}
-			if err := p.checkAlone(z, name, old.Host.Owner, "wildcard"); err != nil {
+			if err := checkAlone(p, z, name, old.Host.Owner, "wildcard"); err != nil {
 				return nil, err
 			}
 		}
@@ -60,36 +58,23 @@ func (s *Service) UpdateHost(ctx context.Context, in *pb.UpdateHostRequest) (out
 			data.Host, next.Data = &h, &data
 		}
 		if in.Follows != nil {
-			if next, err = p.follow(z, old, next, in); err != nil {
+			if next, err = follow(p, z, old, next, in); err != nil {
 				return nil, err
 			}
 		}
 		if before, after := describe(old), describe(next); before != after {
-			if next, err = p.putHost(z, old, next); err != nil {
+			if next, err = putHost(p, z, old, next); err != nil {
 				return nil, err
 			}
-			p.record(z.Name, name, "", before, after)
+			p.Record(z.Name, name, "", before, after)
 		}
 		return &pb.UpdateHostResponse{Host: hostMessage(z, next), Change: &pb.Change{}}, nil
 	})
 }
 
-// host reads a host to be changed, and refuses another etag than it has.
-func (p *plan) host(name model.Name, given string) (*model.Zone, store.Named, error) {
-	z, h := p.call.first.zone, p.call.first.host
-	if p.call.first.tx != p.Tx || h.Name != name {
-		var err error
-		if z, h, err = findHost(p.Tx, name, p.call.s.now()); err != nil {
-			return nil, h, err
-		}
-	}
-	p.in, p.owner = z, h.Host.Owner
-	return z, h, checkEtag(given, name.Text(), h.Data.ModRevision, h.Host.ModRevision)
-}
-
 // checkWildcard refuses to make a host a wildcard when the name "*" below it is
 // taken.
-func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
+func checkWildcard(p *call.Plan, z *model.Zone, host model.Name) error {
 	star, err := host.Child("*")
 	if err != nil {
 		return model.E(model.Invalid, "make wildcard", host.Text()).In("wildcard").Because("the host's name is too long for names below it")
@@ -107,8 +92,8 @@ func (p *plan) checkWildcard(z *model.Zone, host model.Name) error {
 
 // checkAlone refuses to all but the zone's administrators to make a wildcard above a host
 // that another owns than owner: it would answer for that one's name when it is gone.
-func (p *plan) checkAlone(z *model.Zone, name model.Name, owner, field string) error {
-	if p.call.may(p.Tx, access.ZoneUpdate, access.Resource{Name: z.Name}) == nil {
+func checkAlone(p *call.Plan, z *model.Zone, name model.Name, owner, field string) error {
+	if p.Call.May(p.Tx, access.ZoneUpdate, access.Resource{Name: z.Name}) == nil {
 		return nil
 	}
 	denied := func(why string) error {
@@ -138,11 +123,11 @@ func (p *plan) checkAlone(z *model.Zone, name model.Name, owner, field string) e
 
 // RotateSecret gives a host a new secret; the old one no longer works.
 func (s *Service) RotateSecret(ctx context.Context, in *pb.RotateSecretRequest) (out *pb.RotateSecretResponse, err error) {
-	c, err := s.authorize(ctx, access.RotateSecret, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.RotateSecret, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -151,15 +136,15 @@ func (s *Service) RotateSecret(ctx context.Context, in *pb.RotateSecretRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.RotateSecretResponse, error) {
-		z, h, err := p.host(name, "")
+	return call.Change(c, func(p *call.Plan) (*pb.RotateSecretResponse, error) {
+		z, h, err := p.Host(name, "")
 		if err != nil {
 			return nil, err
 		}
 		control := *h.Host
-		control.SecretHash, control.LegacySecret, control.Grants = sum, nil, control.Grants.With(model.GrantSecret, c.maker())
+		control.SecretHash, control.LegacySecret, control.Grants = sum, nil, control.Grants.With(model.GrantSecret, c.Maker())
 		p.PutHost(z, name, h.Host, &control)
-		p.record(z.Name, name, "", "", "")
+		p.Record(z.Name, name, "", "", "")
 		return &pb.RotateSecretResponse{Secret: secret, Change: &pb.Change{}}, nil
 	})
 }
@@ -179,7 +164,7 @@ func hostMessage(z *model.Zone, n store.Named) *pb.Host {
 		Fqdn: n.Name.Text(), Zone: z.Name.Text(), Owner: n.Host.Owner, Comment: n.Host.Comment,
 		Wildcard: n.Data.Host.Wildcard, Ttl: n.Data.Host.TTL,
 		CreateTime: timeMessage(n.Host.CreateTime), UpdateTimeIpv4: timeMessage(n.Host.UpdateTime4),
-		UpdateTimeIpv6: timeMessage(n.Host.UpdateTime6), Etag: etag(n.Data.ModRevision, n.Host.ModRevision),
+		UpdateTimeIpv6: timeMessage(n.Host.UpdateTime6), Etag: call.Etag(n.Data.ModRevision, n.Host.ModRevision),
 	}
 	for _, e := range n.Host.Editors {
 		m.Editors = append(m.Editors, string(e))
@@ -210,13 +195,6 @@ func endpointAddresses(h *model.Host) (out []string) {
 		}
 	}
 	return out
-}
-
-func timeMessage(t time.Time) *timestamppb.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return timestamppb.New(t)
 }
 
 // describe is a host for people, as audit records show it.

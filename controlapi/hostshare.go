@@ -9,6 +9,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -23,17 +25,17 @@ const (
 
 // ShareHost says who besides its owner may change a host.
 func (s *Service) ShareHost(ctx context.Context, in *pb.ShareHostRequest) (out *pb.ShareHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostShare, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostShare, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, add, remove, err := shareOf(in)
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.ShareHostResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.ShareHostResponse, error) {
+		z, old, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +49,7 @@ func (s *Service) ShareHost(ctx context.Context, in *pb.ShareHostRequest) (out *
 				continue
 			}
 			there := slices.Contains(control.Editors, e)
-			control.Grants = control.Grants.Said(model.GrantEditor+string(e), there, c.maker())
+			control.Grants = control.Grants.Said(model.GrantEditor+string(e), there, c.Maker())
 			if !there {
 				control.Editors = append(control.Editors, e)
 			}
@@ -59,7 +61,7 @@ func (s *Service) ShareHost(ctx context.Context, in *pb.ShareHostRequest) (out *
 		next := store.Named{Name: name, Data: old.Data, Host: &control}
 		if !slices.Equal(control.Editors, old.Host.Editors) || !control.Grants.Equal(old.Host.Grants) {
 			p.PutHost(z, name, old.Host, &control)
-			p.record(z.Name, name, "", "editors "+listed(old.Host.Editors), "editors "+listed(control.Editors))
+			p.Record(z.Name, name, "", "editors "+listed(old.Host.Editors), "editors "+listed(control.Editors))
 		}
 		return &pb.ShareHostResponse{Host: hostMessage(z, next), Change: &pb.Change{}}, nil
 	})
@@ -88,11 +90,11 @@ func listed(names []model.PrincipalName) string {
 
 // TransferHost offers a host to another person, or takes the offer back.
 func (s *Service) TransferHost(ctx context.Context, in *pb.TransferHostRequest) (out *pb.TransferHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostTransfer, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostTransfer, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -107,8 +109,8 @@ func (s *Service) TransferHost(ctx context.Context, in *pb.TransferHostRequest) 
 				Hint("share it with the group")
 		}
 	}
-	return change(c, func(p *plan) (*pb.TransferHostResponse, error) {
-		z, old, err := p.host(name, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.TransferHostResponse, error) {
+		z, old, err := p.Host(name, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -119,13 +121,13 @@ func (s *Service) TransferHost(ctx context.Context, in *pb.TransferHostRequest) 
 		control.Offer, control.Grants = nil, control.Grants.With(model.GrantOffer, nil)
 		after := "no offer"
 		if to != "" {
-			control.Offer = &model.Offer{To: to, ExpireTime: s.now().UTC().Truncate(time.Second).Add(offerKept)}
-			control.Grants = control.Grants.With(model.GrantOffer, c.maker())
+			control.Offer = &model.Offer{To: to, ExpireTime: s.Now().UTC().Truncate(time.Second).Add(offerKept)}
+			control.Grants = control.Grants.With(model.GrantOffer, c.Maker())
 			after = "offered to " + string(to)
 		}
 		if to != "" || old.Host.Offer != nil {
 			p.PutHost(z, name, old.Host, &control)
-			p.record(z.Name, name, "", "", after)
+			p.Record(z.Name, name, "", "", after)
 		}
 		return &pb.TransferHostResponse{Host: hostMessage(z, store.Named{Name: name, Data: old.Data, Host: &control}), Change: &pb.Change{}}, nil
 	})
@@ -133,11 +135,11 @@ func (s *Service) TransferHost(ctx context.Context, in *pb.TransferHostRequest) 
 
 // AcceptHost makes the caller the owner of a host that is offered to them.
 func (s *Service) AcceptHost(ctx context.Context, in *pb.AcceptHostRequest) (out *pb.AcceptHostResponse, err error) {
-	c, err := s.authorize(ctx, access.HostAccept, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostAccept, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
@@ -146,19 +148,19 @@ func (s *Service) AcceptHost(ctx context.Context, in *pb.AcceptHostRequest) (out
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.AcceptHostResponse, error) {
-		z, old, err := p.host(name, "")
+	return call.Change(c, func(p *call.Plan) (*pb.AcceptHostResponse, error) {
+		z, old, err := p.Host(name, "")
 		if err != nil {
 			return nil, err
 		}
-		if o := old.Host.Offer; o == nil || string(o.To) != c.who.Name() || !s.now().Before(o.ExpireTime) {
+		if o := old.Host.Offer; o == nil || string(o.To) != c.Who.Name() || !s.Now().Before(o.ExpireTime) {
 			return nil, model.E(model.Precondition, "accept host", name.Text()).In("fqdn").Because("it is not offered to you").
 				Hint("ask its owner to transfer it")
 		}
-		if err := p.checkQuota(z, name); err != nil {
+		if err := checkQuota(p, z, name); err != nil {
 			return nil, err
 		}
-		next, _, err := p.give(z, old, model.PrincipalName(c.who.Name()), sum, keepNone)
+		next, _, err := giveHost(p, z, old, model.PrincipalName(c.Who.Name()), sum, keepNone)
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +174,7 @@ const mostLooked = 1000
 // dropChallenges takes away what answers at _acme-challenge below a host and below the
 // names that belong to it: TXT (RFC 8555 section 8.4), and a CNAME to where somebody else
 // answers. It says at how many names that was. Errors: Exhausted when there is too much below the host.
-func (p *plan) dropChallenges(z *model.Zone, host model.Name) (n int, err error) {
+func dropChallenges(p *call.Plan, z *model.Zone, host model.Name) (n int, err error) {
 	below, err := p.Below(z, host, mostLooked+1)
 	if err != nil {
 		return 0, err
@@ -182,12 +184,12 @@ func (p *plan) dropChallenges(z *model.Zone, host model.Name) (n int, err error)
 			Because("there are more than " + strconv.Itoa(mostLooked) + " names below it").Hint("let its owner delete some first")
 	}
 	for _, at := range heldOf(below, isCutOrHost) {
-		if at.Name.Labels()[0] != access.Challenge || !hasType(at.Data.RRsets, dns.TypeTXT, dns.TypeCNAME) {
+		if at.Name.Labels()[0] != access.Challenge || !facts.HasType(at.Data.RRsets, dns.TypeTXT, dns.TypeCNAME) {
 			continue
 		}
 		data := *at.Data
 		data.RRsets = model.WithoutRRset(model.WithoutRRset(data.RRsets, dns.TypeTXT), dns.TypeCNAME)
-		p.zone = z
+		p.Changed = z
 		p.PutName(z, at.Name, &data)
 		n++
 	}
@@ -196,8 +198,8 @@ func (p *plan) dropChallenges(z *model.Zone, host model.Name) (n int, err error)
 
 // checkQuota refuses a person more hosts in a zone than its policy lets them have.
 // Errors: Exhausted.
-func (p *plan) checkQuota(z *model.Zone, name model.Name) error {
-	if p.call.who.Kind != access.User || p.call.who.Operator {
+func checkQuota(p *call.Plan, z *model.Zone, name model.Name) error {
+	if p.Call.Who.Kind != access.User || p.Call.Who.Operator {
 		return nil
 	}
 	policy, err := p.Policy(z)
@@ -205,7 +207,7 @@ func (p *plan) checkQuota(z *model.Zone, name model.Name) error {
 		return err
 	}
 	most := int(policy.WithDefaults().MaxHosts)
-	n, err := p.CountOwned(p.call.who.Name(), z)
+	n, err := p.CountOwned(p.Call.Who.Name(), z)
 	if err == nil && n >= most {
 		err = model.E(model.Exhausted, "create host", name.Text()).In("fqdn").
 			Because("you have " + strconv.Itoa(most) + " hosts in zone " + z.Name.Text() + ", as many as one may").

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -30,11 +31,11 @@ func (s *Service) ImportZone(stream grpc.BidiStreamingServer[pb.ImportZoneReques
 	if in.GetReplaceHosts() {
 		action = access.ZoneReplace
 	}
-	c, authErr := s.authorize(stream.Context(), action, at(in.GetName()), in)
+	c, authErr := s.Authorize(stream.Context(), action, call.At(in.GetName()), in)
 	if authErr != nil {
 		return authErr
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (s *Service) ImportZone(stream grpc.BidiStreamingServer[pb.ImportZoneReques
 // errStale says that somebody changed the zone while it was being imported.
 var errStale = model.E(model.Aborted, "import zone", "").Because("others keep changing the zone").Hint("try again")
 
-func (s *Service) importZone(c *call, in *pb.ImportZoneRequest, from *upload, to *answer) (*pb.ImportZoneResponse, error) {
+func (s *Service) importZone(c *call.Call, in *pb.ImportZoneRequest, from *upload, to *answer) (*pb.ImportZoneResponse, error) {
 	name, err := zoneName(in.GetName())
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func (s *Service) importZone(c *call, in *pb.ImportZoneRequest, from *upload, to
 		return nil, err
 	}
 	if !in.GetDryRun() { // better told before the file than after it
-		if err := c.read(func(tx *store.Tx) error { return tx.Unclaimed(name) }); err != nil {
+		if err := c.Read(func(tx *store.Tx) error { return tx.Unclaimed(name) }); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +73,7 @@ func (s *Service) importZone(c *call, in *pb.ImportZoneRequest, from *upload, to
 		return nil, fmt.Errorf("import zone %s: %w", name.Text(), err)
 	}
 	in.Data = from.sum() // the request as it is told from others with the same id
-	if out, done, err := repeated[*pb.ImportZoneResponse](c); done || err != nil {
+	if out, done, err := call.Repeated[*pb.ImportZoneResponse](c); done || err != nil {
 		return out, err
 	}
 	for try := 1; ; try++ {
@@ -101,7 +102,7 @@ func importOptions(in *pb.ImportZoneRequest, name model.Name) error {
 // importOnce looks what is to be done and does it: nothing, a few names in place, or
 // a generation. Errors: errStale when somebody changed the zone; then it is to be
 // done again, and the last try does not fail with it.
-func (s *Service) importOnce(c *call, in *pb.ImportZoneRequest, file *model.ZoneFile, to *answer, try int) (*pb.ImportZoneResponse, error) {
+func (s *Service) importOnce(c *call.Call, in *pb.ImportZoneRequest, file *model.ZoneFile, to *answer, try int) (*pb.ImportZoneResponse, error) {
 	was, err := readState(c, file.Zone.Name)
 	if err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (s *Service) importOnce(c *call, in *pb.ImportZoneRequest, file *model.Zone
 		return j.result(was, &pb.Change{Revision: was.revision})
 	}
 	if in.GetMerge() && was.zone != nil && len(j.few) <= inPlace && try < importTries {
-		return change(c, func(p *plan) (*pb.ImportZoneResponse, error) { return p.mergeInPlace(was, j) })
+		return call.Change(c, func(p *call.Plan) (*pb.ImportZoneResponse, error) { return mergeInPlace(p, was, j) })
 	}
 	return s.importGeneration(c, j, was, to)
 }
@@ -129,13 +130,13 @@ func (s *Service) importOnce(c *call, in *pb.ImportZoneRequest, file *model.Zone
 // importGeneration loads the zone's next generation beside the one in use, under a
 // claim, and switches. What others change meanwhile is copied after them; when that
 // has not been fast enough twice, the zone is closed to them.
-func (s *Service) importGeneration(c *call, j *join, was state, to *answer) (out *pb.ImportZoneResponse, err error) {
-	claim, err := s.store.ClaimImport(c.ctx, j.name(), c.who.String(), s.now())
+func (s *Service) importGeneration(c *call.Call, j *join, was state, to *answer) (out *pb.ImportZoneResponse, err error) {
+	claim, err := s.Store.ClaimImport(c.Ctx, j.name(), c.Who.String(), s.Now())
 	if err != nil {
 		return nil, err
 	}
 	mine := *c
-	mine.ctx = claim.Context()
+	mine.Ctx = claim.Context()
 	to.claimed(claim)
 	defer func() {
 		to.claimed(nil)
@@ -150,7 +151,7 @@ func (s *Service) importGeneration(c *call, j *join, was state, to *answer) (out
 	}
 	for try := 1; ; try++ {
 		to.phase("switching", j.total())
-		out, err := change(&mine, func(p *plan) (*pb.ImportZoneResponse, error) { return p.switchTo(was, j, claim) })
+		out, err := call.Change(&mine, func(p *call.Plan) (*pb.ImportZoneResponse, error) { return switchTo(p, was, j, claim) })
 		if !errors.Is(err, errStale) {
 			return out, err
 		}
@@ -171,11 +172,11 @@ func (s *Service) importGeneration(c *call, j *join, was state, to *answer) (out
 }
 
 // release ends the claim of an import, well ended or not.
-func (s *Service) release(c *call, claim *store.Claim) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), cleanupWithin)
+func (s *Service) release(c *call.Call, claim *store.Claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Ctx), cleanupWithin)
 	defer cancel()
 	if _, err := claim.Release(ctx); err != nil {
-		s.log.WarnContext(c.ctx, "names of an unused generation stay behind until they are swept", "zone", c.resource.Name.Text(), "error", err)
+		s.Log.WarnContext(c.Ctx, "names of an unused generation stay behind until they are swept", "zone", c.Resource.Name.Text(), "error", err)
 	}
 }
 
@@ -188,8 +189,8 @@ type state struct {
 	revision     int64
 }
 
-func readState(c *call, name model.Name) (was state, err error) {
-	if was.look, err = c.look(); err != nil {
+func readState(c *call.Call, name model.Name) (was state, err error) {
+	if was.look, err = c.Look(); err != nil {
 		return was, err
 	}
 	if was.revision, err = was.look.Revision(); err != nil {
@@ -205,6 +206,6 @@ func readState(c *call, name model.Name) (was state, err error) {
 	case model.KindOf(err) != model.NotFound:
 		return was, err
 	}
-	was.lower, err = (&plan{Tx: was.look, call: c}).lowerZones(name, was.zone)
+	was.lower, err = lowerZones(c.PlanOf(was.look), name, was.zone)
 	return was, err
 }

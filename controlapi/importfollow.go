@@ -4,13 +4,14 @@ import (
 	"maps"
 	"slices"
 
+	"signpost/controlapi/call"
 	"signpost/internal/model"
 	"signpost/internal/store"
 )
 
 // again is the state under the claim: what was compared before it counts only if
 // nothing has changed since.
-func (j *join) again(c *call, was state, to *answer) (state, error) {
+func (j *join) again(c *call.Call, was state, to *answer) (state, error) {
 	now, err := readState(c, j.name())
 	if err != nil || now.zoneRevision == was.zoneRevision && sameNames(now.lower, was.lower) {
 		return now, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -184,7 +185,7 @@ func (j *join) sideBySide(st state, at model.Name) iter.Seq2[fate, error] {
 		name, sets, more := next()
 		there := func(func(model.Owner, error) bool) {}
 		if st.zone != nil {
-			there = served(st.look, st.zone, at)
+			there = servedNames(st.look, st.zone, at)
 		}
 		for old, err := range there {
 			if err != nil {
@@ -286,13 +287,4 @@ func soaAsSet(z *model.Zone) []model.RRset {
 	return []model.RRset{{Type: dns.TypeSOA, TTL: z.SOA.TTL, Data: [][]byte{[]byte(fmt.Sprint(z.SOA))}}}
 }
 
-func hasType(sets []model.RRset, types ...uint16) bool {
-	for _, t := range types {
-		if _, ok := model.FindRRset(sets, t); ok {
-			return true
-		}
-	}
-	return false
-}
-
-func isHiding(sets []model.RRset) bool { return hasType(sets, dns.TypeNS, dns.TypeDNAME) }
+func isHiding(sets []model.RRset) bool { return facts.HasType(sets, dns.TypeNS, dns.TypeDNAME) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
@@ -165,13 +166,13 @@ func (j *join) becomes(st state, name model.Name) (*model.NameData, error) {
 // addresses is what the zone will say of a name's addresses.
 func (j *join) addresses(st state, z *model.Zone, name model.Name) ([]netip.Addr, error) {
 	if name == z.Name {
-		return addressesIn(z.Apex), nil
+		return facts.AddressesIn(z.Apex), nil
 	}
 	data, err := j.becomes(st, name)
 	if err != nil || data == nil {
 		return nil, err
 	}
-	return addressesIn(data.Sets(z.WithDefaults().TTL)), nil
+	return facts.AddressesIn(data.Sets(z.WithDefaults().TTL)), nil
 }
 
 const maxWarnings = 20

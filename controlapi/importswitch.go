@@ -3,13 +3,14 @@ package controlapi
 import (
 	"net/netip"
 
+	"signpost/controlapi/call"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
 // still fails with errStale when the zone is not as an import has read it.
-func (p *plan) still(was state, name model.Name) error {
+func still(p *call.Plan, was state, name model.Name) error {
 	now, err := p.Zone(name)
 	switch {
 	case model.KindOf(err) == model.NotFound && err != nil:
@@ -30,46 +31,46 @@ func (p *plan) still(was state, name model.Name) error {
 
 // switchTo puts the zone with its next generation. Errors: errStale when the zone
 // is not as it was read.
-func (p *plan) switchTo(was state, j *join, claim *store.Claim) (*pb.ImportZoneResponse, error) {
+func switchTo(p *call.Plan, was state, j *join, claim *store.Claim) (*pb.ImportZoneResponse, error) {
 	if err := p.EndImport(claim); err != nil {
 		return nil, err
 	}
-	if err := p.still(was, j.name()); err != nil {
+	if err := still(p, was, j.name()); err != nil {
 		return nil, err
 	}
 	apex, err := j.apex(was)
 	if err != nil {
 		return nil, err
 	}
-	z := j.next(was, apex, claim.Generation, p.call.s.now())
+	z := j.next(was, apex, claim.Generation, p.Call.Desk.Now())
 	addrs := func(n model.Name) ([]netip.Addr, error) { return j.addresses(was, z, n) }
 	if was.zone == nil {
-		lower, err := p.startZone(z, addrs)
+		lower, err := startZone(p, z, addrs)
 		if err != nil {
 			return nil, err
 		}
 		if z.Generation = claim.Generation; !sameNames(lower, was.lower) {
 			return nil, errStale
 		}
-	} else if err := p.delegate(z, addrs); err != nil {
+	} else if err := delegate(p, z, addrs); err != nil {
 		return nil, err
 	}
 	if was.zone != nil && z.Incarnation != was.zone.Incarnation {
-		if err := p.keepPolicy(was.zone, z); err != nil {
+		if err := keepPolicy(p, was.zone, z); err != nil {
 			return nil, err
 		}
 	}
-	return p.putImported(was, j, z)
+	return putImported(p, was, j, z)
 }
 
 // keepPolicy lets a zone whose hosts all go have the policy that it has, and keeps their
 // names for their owners: however many there are, by keeping what there was of them.
-func (p *plan) keepPolicy(was, z *model.Zone) error {
+func keepPolicy(p *call.Plan, was, z *model.Zone) error {
 	policy, err := p.Policy(was)
 	if err != nil {
 		return err
 	}
-	next := policy.WithFormer(was.Incarnation, p.call.s.now())
+	next := policy.WithFormer(was.Incarnation, p.Call.Desk.Now())
 	if _, err := p.Policy(z); err != nil || policy.ModRevision == 0 && len(next.Formers) == 0 {
 		return err
 	}
@@ -79,16 +80,16 @@ func (p *plan) keepPolicy(was, z *model.Zone) error {
 
 // mergeInPlace writes the names that a merge changes into the generation in use.
 // Errors: errStale when the zone is not as it was read.
-func (p *plan) mergeInPlace(was state, j *join) (*pb.ImportZoneResponse, error) {
-	if err := p.still(was, j.name()); err != nil {
+func mergeInPlace(p *call.Plan, was state, j *join) (*pb.ImportZoneResponse, error) {
+	if err := still(p, was, j.name()); err != nil {
 		return nil, err
 	}
 	apex, err := j.apex(was)
 	if err != nil {
 		return nil, err
 	}
-	z := j.next(was, apex, 0, p.call.s.now())
-	if err := p.delegate(z, func(n model.Name) ([]netip.Addr, error) { return j.addresses(was, z, n) }); err != nil {
+	z := j.next(was, apex, 0, p.Call.Desk.Now())
+	if err := delegate(p, z, func(n model.Name) ([]netip.Addr, error) { return j.addresses(was, z, n) }); err != nil {
 		return nil, err
 	}
 	names := make([]model.Name, len(j.few))
@@ -101,17 +102,17 @@ func (p *plan) mergeInPlace(was state, j *join) (*pb.ImportZoneResponse, error) 
 	for _, f := range j.few {
 		p.PutName(z, f.name, f.data)
 	}
-	return p.putImported(was, j, z)
+	return putImported(p, was, j, z)
 }
 
 // putImported puts the zone itself, and says what was done.
-func (p *plan) putImported(was state, j *join, z *model.Zone) (*pb.ImportZoneResponse, error) {
+func putImported(p *call.Plan, was state, j *join, z *model.Zone) (*pb.ImportZoneResponse, error) {
 	current, err := p.Revision()
 	if err != nil {
 		return nil, err
 	}
 	z.SerialBase = newBase(was, j.file.Serial, current)
-	p.zone = z
+	p.Changed = z
 	p.PutZone(z)
 	out, err := j.result(was, &pb.Change{})
 	if err != nil {
@@ -120,7 +121,7 @@ func (p *plan) putImported(was state, j *join, z *model.Zone) (*pb.ImportZoneRes
 	if out.Removed > 0 || out.HostsRemoved > 0 {
 		p.Accept(z.Name) // it was told to replace
 	}
-	p.record(z.Name, "", summary(out), "", "")
+	p.Record(z.Name, "", summary(out), "", "")
 	return out, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -41,7 +43,7 @@ func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err erro
 				case ctx.Err() != nil || model.KindOf(err) == model.Unavailable && err != nil:
 					return withdrawn, freed, err
 				case err != nil:
-					s.log.Warn("a host's lease is over and cannot be ended", "name", name.Text(), "error", err)
+					s.Log.Warn("a host's lease is over and cannot be ended", "name", name.Text(), "error", err)
 				case action == access.HostDisable:
 					withdrawn++
 				case action == access.HostDelete:
@@ -60,7 +62,7 @@ func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err erro
 }
 
 func (s *Service) leasedZones(ctx context.Context) (out []model.Name, err error) {
-	tx, err := s.store.Look(ctx)
+	tx, err := s.Store.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +81,7 @@ func (s *Service) leasedZones(ctx context.Context) (out []model.Name, err error)
 
 // dueHosts looks at a page of a zone's hosts; last is where there may be more.
 func (s *Service) dueHosts(ctx context.Context, zone, after model.Name) (due []model.Name, last model.Name, err error) {
-	tx, err := s.store.Look(ctx)
+	tx, err := s.Store.Look(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -96,7 +98,7 @@ func (s *Service) dueHosts(ctx context.Context, zone, after model.Name) (due []m
 	}
 	hosts, err := tx.Hosts(z, after, leasePage)
 	for _, h := range hosts {
-		if h.Data != nil && h.Data.Host != nil && leaseStep(policy, h.Host, s.now()) != "" {
+		if h.Data != nil && h.Data.Host != nil && leaseStep(policy, h.Host, s.Now()) != "" {
 			due = append(due, h.Name)
 		}
 	}
@@ -140,40 +142,36 @@ func leaseEnd(policy *model.ZonePolicy, h *model.HostControl) time.Time {
 
 // endLease does to a host what is to be done now, and says what that was.
 func (s *Service) endLease(ctx context.Context, name model.Name) (step access.Action, err error) {
-	var last *plan
-	res, err := s.store.Update(ctx, func(tx *store.Tx) error {
+	_, err = s.ByItself(ctx, leaseAutomation, "", "", func(p *call.Plan) error {
 		step = ""
-		last = &plan{Tx: tx, call: &call{s: s, ctx: ctx, automation: leaseAutomation}}
-		z, h, err := last.host(name, "")
+		z, h, err := p.Host(name, "")
 		if model.KindOf(err) == model.NotFound && err != nil {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		policy, err := tx.Policy(z)
+		policy, err := p.Policy(z)
 		if err != nil {
 			return err
 		}
-		step = leaseStep(policy, h.Host, s.now())
-		last.call.action = step
+		step = leaseStep(policy, h.Host, s.Now())
+		p.Call.Action = step
 		switch step {
 		case access.HostDisable:
 			control := *h.Host
 			control.Lapsed = s.withdrawn(nil, "not refreshed since "+policy.LeaseEnd(h.Host).Add(-time.Duration(policy.Lease)*time.Second).UTC().Format(time.RFC3339))
-			if _, err = last.putHost(z, h, store.Named{Name: name, Data: h.Data, Host: &control}); err == nil {
-				last.record(z.Name, name, "", describeWithdrawal(h.Host), describeWithdrawal(&control))
+			if _, err = putHost(p, z, h, store.Named{Name: name, Data: h.Data, Host: &control}); err == nil {
+				p.Record(z.Name, name, "", facts.DescribeWithdrawal(h.Host), facts.DescribeWithdrawal(&control))
 			}
 		case access.HostDelete:
-			_, err = last.deleteHost(z, h)
+			_, err = deleteHost(p, z, h)
 		}
-		last.ready = err == nil
 		return err
 	})
 	if err == nil && step != "" {
-		s.metrics.leases.WithLabelValues(string(step)).Inc()
+		s.leases.WithLabelValues(string(step)).Inc()
 	}
-	last.writeDown(res.Revision, err)
 	return step, err
 }
 

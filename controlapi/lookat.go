@@ -3,6 +3,8 @@ package controlapi
 import (
 	"context"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -16,17 +18,17 @@ func (s *Service) LookAtHost(ctx context.Context, in *pb.GetHostRequest) (*pb.Ho
 }
 
 func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool) (out *pb.Host, err error) {
-	c, err := s.authorize(ctx, access.HostRead, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
-		out, err = c.hostIn(tx, name, use)
+	err = c.Read(func(tx *store.Tx) error {
+		out, err = hostIn(c, tx, name, use)
 		return err
 	})
 	return out, err
@@ -35,16 +37,16 @@ func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool)
 // LookAtHosts is LookAtHost for several in one look, in which also who is asking is found
 // out. errs says of each why it is not shown; err is of the call.
 func (s *Service) LookAtHosts(ctx context.Context, names []model.Name) (hosts []*pb.Host, errs []error, err error) {
-	c, err := s.authorize(ctx, access.WhoAmI, access.Resource{}, &pb.WhoAmIRequest{})
+	c, err := s.Authorize(ctx, access.WhoAmI, access.Resource{}, &pb.WhoAmIRequest{})
 	if err != nil {
 		return nil, nil, err
 	}
-	defer c.done(&err)
-	err = c.read(func(tx *store.Tx) error {
+	defer c.Done(&err)
+	err = c.Read(func(tx *store.Tx) error {
 		hosts, errs = make([]*pb.Host, len(names)), make([]error, len(names))
 		for i, name := range names {
-			if errs[i] = c.mayOne(tx, access.HostRead, name); errs[i] == nil {
-				hosts[i], errs[i] = c.hostIn(tx, name, false)
+			if errs[i] = mayOne(c, tx, access.HostRead, name); errs[i] == nil {
+				hosts[i], errs[i] = hostIn(c, tx, name, false)
 			}
 			if model.KindOf(errs[i]) == model.Unavailable && errs[i] != nil {
 				return errs[i]
@@ -56,8 +58,8 @@ func (s *Service) LookAtHosts(ctx context.Context, names []model.Name) (hosts []
 }
 
 // hostIn is a host as it is shown to those who may see it.
-func (c *call) hostIn(tx *store.Tx, name model.Name, use bool) (*pb.Host, error) {
-	z, h, err := findHost(tx, name, c.s.now())
+func hostIn(c *call.Call, tx *store.Tx, name model.Name, use bool) (*pb.Host, error) {
+	z, h, err := facts.FindHost(tx, name, c.Desk.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +71,7 @@ func (c *call) hostIn(tx *store.Tx, name model.Name, use bool) (*pb.Host, error)
 	if !use {
 		return out, nil
 	}
-	if c.may(tx, access.EndpointRead, c.resource) == nil {
+	if c.May(tx, access.EndpointRead, c.Resource) == nil {
 		out.EndpointAddresses = endpointAddresses(h.Data.Host)
 	}
 	used, err := tx.HostUses(z, []store.Named{h})

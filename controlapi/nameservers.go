@@ -2,8 +2,9 @@ package controlapi
 
 import (
 	"net/netip"
-	"slices"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/model"
 )
 
@@ -20,7 +21,7 @@ import (
 
 // keepServer refuses to take the last address of a name server of the zone.
 func keepServer(z *model.Zone, name model.Name, before, after []netip.Addr) error {
-	if len(before) == 0 || len(after) > 0 || !isServer(z, name) {
+	if len(before) == 0 || len(after) > 0 || !facts.IsServer(z, name) {
 		return nil
 	}
 	return model.E(model.Precondition, "take the addresses of", name.Text()).
@@ -28,22 +29,18 @@ func keepServer(z *model.Zone, name model.Name, before, after []netip.Addr) erro
 		Hint("take it out of the zone's NS records first, with signpost record set " + z.Name.Text() + " NS ...")
 }
 
-func isServer(z *model.Zone, name model.Name) bool {
-	return slices.ContainsFunc(z.NS(), func(ns string) bool { return model.NameOf(ns) == name })
-}
-
 // findServers refuses name servers that a zone has not had until now, that are inside
 // it and have no address.
-func (p *plan) findServers(old, next *model.Zone) error {
+func findServers(p *call.Plan, old, next *model.Zone) error {
 	for _, text := range next.NS() {
 		ns := model.NameOf(text)
-		if !ns.In(next.Name) || isServer(old, ns) {
+		if !ns.In(next.Name) || facts.IsServer(old, ns) {
 			continue
 		}
-		addrs := addressesIn(next.Apex)
+		addrs := facts.AddressesIn(next.Apex)
 		if ns != next.Name {
 			var err error
-			if addrs, err = addressesOf(p.Tx, ns); err != nil {
+			if addrs, err = facts.AddressesOf(p.Tx, ns); err != nil {
 				return err
 			}
 		}
@@ -53,12 +50,4 @@ func (p *plan) findServers(old, next *model.Zone) error {
 		}
 	}
 	return nil
-}
-
-// dataAddresses is the addresses that a name may be answered with, a host's or records.
-func dataAddresses(d *model.NameData) []netip.Addr {
-	if d == nil || d.Withdrawn {
-		return nil
-	}
-	return append(addressesIn(d.RRsets), d.Host.AllAddresses()...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -12,17 +14,17 @@ import (
 
 // GetPrincipal shows a person or a group.
 func (s *Service) GetPrincipal(ctx context.Context, in *pb.GetPrincipalRequest) (out *pb.Principal, err error) {
-	c, err := s.authorize(ctx, access.PrincipalRead, access.Resource{Owner: in.GetName()}, in)
+	c, err := s.Authorize(ctx, access.PrincipalRead, access.Resource{Owner: in.GetName()}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := c.principalName(in.GetName())
+	defer c.Done(&err)
+	name, err := principalName(c, in.GetName())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) (err error) {
-		out, err = c.principal(tx, name)
+	err = c.Read(func(tx *store.Tx) (err error) {
+		out, err = principalMessage(c, tx, name)
 		return err
 	})
 	return out, err
@@ -30,18 +32,18 @@ func (s *Service) GetPrincipal(ctx context.Context, in *pb.GetPrincipalRequest) 
 
 // principalName reads whom a call is about. Errors: Invalid; Precondition when it is the
 // caller, who is no person.
-func (c *call) principalName(text string) (model.PrincipalName, error) {
+func principalName(c *call.Call, text string) (model.PrincipalName, error) {
 	if text != "" {
 		return model.ParsePrincipalName("name", text)
 	}
-	if c.who.Kind != access.User {
-		return "", model.E(model.Precondition, string(c.action), "").In("name").Because("you are " + c.who.String() + ", which is no person").
+	if c.Who.Kind != access.User {
+		return "", model.E(model.Precondition, string(c.Action), "").In("name").Because("you are " + c.Who.String() + ", which is no person").
 			Hint("say whom you mean, written ISSUER/SUBJECT")
 	}
-	return c.who.Person, nil
+	return c.Who.Person, nil
 }
 
-func (c *call) principal(tx *store.Tx, name model.PrincipalName) (*pb.Principal, error) {
+func principalMessage(c *call.Call, tx *store.Tx, name model.PrincipalName) (*pb.Principal, error) {
 	is := access.Principal{Kind: access.User, Person: name}
 	out := &pb.Principal{Name: string(name), State: "active"}
 	if !name.IsGroup() {
@@ -49,10 +51,10 @@ func (c *call) principal(tx *store.Tx, name model.PrincipalName) (*pb.Principal,
 		if err != nil {
 			return nil, err
 		}
-		if is.Groups, out.GroupsTime = owner.Groups, timeMessage(owner.LoginTime); name == c.who.Person && c.who.Narrow == nil {
-			is.Groups, out.GroupsTime = c.who.Groups, timeMessage(c.s.now()) // their provider says so now
+		if is.Groups, out.GroupsTime = owner.Groups, timeMessage(owner.LoginTime); name == c.Who.Person && c.Who.Narrow == nil {
+			is.Groups, out.GroupsTime = c.Who.Groups, timeMessage(c.Desk.Now()) // their provider says so now
 		}
-		shown, err := c.tokensShown(tx, name)
+		shown, err := tokensShown(c, tx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -70,18 +72,18 @@ func (c *call) principal(tx *store.Tx, name model.PrincipalName) (*pb.Principal,
 		}
 	}
 	out.Groups = words(is.Groups)
-	out.Operator = is.Among(c.s.operators)
-	if is.Among(c.s.barred.Principals) {
+	out.Operator = is.Among(c.Desk.Operators)
+	if is.Among(c.Desk.Barred.Principals) {
 		out.State = "barred"
 	}
-	owned, edited, err := countHeld(tx, is, c.s)
+	owned, edited, err := countHeld(tx, is, c.Desk)
 	out.HostsOwned, out.HostsEdited = int32(owned), int32(edited)
 	return out, err
 }
 
 // countHeld is how many hosts somebody owns, and how many others they may edit, by name or
 // by a group.
-func countHeld(tx *store.Tx, who access.Principal, s *Service) (owned, edited int, err error) {
+func countHeld(tx *store.Tx, who access.Principal, s *call.Desk) (owned, edited int, err error) {
 	zones := map[model.Name]*model.Zone{}
 	seen := map[store.Holding]bool{}
 	for _, name := range append([]string{who.Name()}, words(who.Groups)...) {
@@ -122,11 +124,11 @@ func countHeld(tx *store.Tx, who access.Principal, s *Service) (owned, edited in
 
 // stillEdits reports whether somebody may edit a host of which they are in the list: what
 // gave it to them may have ended.
-func stillEdits(tx *store.Tx, who access.Principal, z *model.Zone, name model.Name, s *Service) (bool, error) {
+func stillEdits(tx *store.Tx, who access.Principal, z *model.Zone, name model.Name, s *call.Desk) (bool, error) {
 	path, err := tx.Path(z, name)
 	if err != nil {
 		return false, err
 	}
-	h, err := standing(tx, path[0].Host, s.now())
+	h, err := facts.Standing(tx, path[0].Host, s.Now())
 	return err == nil && h != nil && slices.ContainsFunc(h.Editors, func(e model.PrincipalName) bool { return e == who.Person || slices.Contains(who.Groups, e) }), err
 }

@@ -3,6 +3,8 @@ package controlapi
 import (
 	"context"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,25 +15,15 @@ import (
 // reads and writes.
 const transferCost = 70
 
-// checkEnabled refuses a person who is disabled. Errors: Denied.
-func checkEnabled(tx *store.Tx, person model.PrincipalName) error {
-	why, err := tx.Disabled(person)
-	if err == nil && why != nil {
-		err = model.E(model.Denied, "authenticate", "").Because(string(person) + " is disabled" + because(why)).
-			Hint("ask those who run this service").From(model.ErrBarred)
-	}
-	return err
-}
-
 // DisablePrincipal has a person's calls refused and their streams ended.
 func (s *Service) DisablePrincipal(ctx context.Context, in *pb.DisablePrincipalRequest) (out *pb.DisablePrincipalResponse, err error) {
-	c, err := s.authorize(ctx, access.PrincipalDisable, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.PrincipalDisable, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.DisablePrincipalResponse, error) {
-		return &pb.DisablePrincipalResponse{Change: &pb.Change{}}, p.disable(in.GetName(), func(old *model.Withdrawal) *model.Withdrawal {
+	defer c.Done(&err)
+	return call.Change(c, func(p *call.Plan) (*pb.DisablePrincipalResponse, error) {
+		return &pb.DisablePrincipalResponse{Change: &pb.Change{}}, disablePerson(p, in.GetName(), func(old *model.Withdrawal) *model.Withdrawal {
 			return s.withdrawn(old, in.GetReason())
 		})
 	})
@@ -39,17 +31,17 @@ func (s *Service) DisablePrincipal(ctx context.Context, in *pb.DisablePrincipalR
 
 // EnablePrincipal takes DisablePrincipal back.
 func (s *Service) EnablePrincipal(ctx context.Context, in *pb.EnablePrincipalRequest) (out *pb.EnablePrincipalResponse, err error) {
-	c, err := s.authorize(ctx, access.PrincipalDisable, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.PrincipalDisable, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.EnablePrincipalResponse, error) {
-		return &pb.EnablePrincipalResponse{Change: &pb.Change{}}, p.disable(in.GetName(), func(*model.Withdrawal) *model.Withdrawal { return nil })
+	defer c.Done(&err)
+	return call.Change(c, func(p *call.Plan) (*pb.EnablePrincipalResponse, error) {
+		return &pb.EnablePrincipalResponse{Change: &pb.Change{}}, disablePerson(p, in.GetName(), func(*model.Withdrawal) *model.Withdrawal { return nil })
 	})
 }
 
-func (p *plan) disable(name string, next func(*model.Withdrawal) *model.Withdrawal) error {
+func disablePerson(p *call.Plan, name string, next func(*model.Withdrawal) *model.Withdrawal) error {
 	person, err := personName("name", name)
 	if err != nil {
 		return err
@@ -63,7 +55,7 @@ func (p *plan) disable(name string, next func(*model.Withdrawal) *model.Withdraw
 		return nil
 	}
 	p.PutDisabled(person, now)
-	p.record("", "", string(person), describeDisabled(old), describeDisabled(now))
+	p.Record("", "", string(person), describeDisabled(old), describeDisabled(now))
 	return nil
 }
 
@@ -71,7 +63,7 @@ func describeDisabled(w *model.Withdrawal) string {
 	if w == nil {
 		return ""
 	}
-	return "disabled" + because(w)
+	return "disabled" + facts.Because(w)
 }
 
 // personName reads the name of a person. Errors are of kind Invalid and name the field.
@@ -86,11 +78,11 @@ func personName(field, text string) (model.PrincipalName, error) {
 // TransferPrincipal gives as many of a person's hosts to another as go into one
 // transaction, all of one zone.
 func (s *Service) TransferPrincipal(ctx context.Context, in *pb.TransferPrincipalRequest) (out *pb.TransferPrincipalResponse, err error) {
-	c, err := s.authorize(ctx, access.PrincipalTransfer, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.PrincipalTransfer, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	from, err := personName("name", in.GetName())
 	if err != nil {
 		return nil, err
@@ -102,7 +94,7 @@ func (s *Service) TransferPrincipal(ctx context.Context, in *pb.TransferPrincipa
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.TransferPrincipalResponse, error) {
+	return call.Change(c, func(p *call.Plan) (*pb.TransferPrincipalResponse, error) {
 		why, err := p.Disabled(to)
 		if err == nil && why != nil {
 			err = model.E(model.Precondition, "transfer hosts of", in.GetName()).In("to").Because(string(to) + " is disabled").Hint("enable them first, or name somebody else")
@@ -110,11 +102,11 @@ func (s *Service) TransferPrincipal(ctx context.Context, in *pb.TransferPrincipa
 		if err != nil {
 			return nil, err
 		}
-		return p.transferAll(from, to)
+		return transferAll(p, from, to)
 	})
 }
 
-func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalResponse, error) {
+func transferAll(p *call.Plan, from, to model.PrincipalName) (*pb.TransferPrincipalResponse, error) {
 	out := &pb.TransferPrincipalResponse{Change: &pb.Change{}}
 	held, err := p.Holdings(string(from))
 	if err != nil {
@@ -155,7 +147,7 @@ func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalR
 			p.PutHost(z, h.Host, host.Host, nil) // what is left of one that an import took away
 			continue
 		}
-		_, challenges, err := p.give(z, host, to, nil, func(other *model.HostControl) bool { return other.Owner == string(from) || other.Owner == string(to) })
+		_, challenges, err := giveHost(p, z, host, to, nil, func(other *model.HostControl) bool { return other.Owner == string(from) || other.Owner == string(to) })
 		if err != nil {
 			return nil, err
 		}
@@ -165,24 +157,24 @@ func (p *plan) transferAll(from, to model.PrincipalName) (*pb.TransferPrincipalR
 	return out, nil
 }
 
-// give makes somebody the owner of a host, with another secret or none. What the former
+// giveHost makes somebody the owner of a host, with another secret or none. What the former
 // owner could still act with goes in the same transaction: the secrets of the host and of
 // its endpoints, the editors, the challenge records with which certificates are got, at so many names,
 // and what the host and others have together, but with those that are kept.
-func (p *plan) give(z *model.Zone, h store.Named, to model.PrincipalName, secret []byte, kept func(*model.HostControl) bool) (next store.Named, challenges int, err error) {
+func giveHost(p *call.Plan, z *model.Zone, h store.Named, to model.PrincipalName, secret []byte, kept func(*model.HostControl) bool) (next store.Named, challenges int, err error) {
 	control := *h.Host
 	control.Owner, control.Editors, control.Offer, control.SecretHash, control.LegacySecret, control.Secrets, control.Grants = string(to), nil, nil, secret, nil, nil, nil
 	if secret != nil {
-		control.Grants = control.Grants.With(model.GrantSecret, p.call.maker())
+		control.Grants = control.Grants.With(model.GrantSecret, p.Call.Maker())
 	}
-	p.owner, p.in = h.Host.Owner, z
-	if err := p.unrelate(z, h, &control, kept); err != nil {
+	p.Owner, p.In = h.Host.Owner, z
+	if err := unrelate(p, z, h, &control, kept); err != nil {
 		return h, 0, err
 	}
 	p.PutHost(z, h.Name, h.Host, &control)
-	if challenges, err = p.dropChallenges(z, h.Name); err != nil {
+	if challenges, err = dropChallenges(p, z, h.Name); err != nil {
 		return h, 0, err
 	}
-	p.record(z.Name, h.Name, "", "owner "+h.Host.Owner, "owner "+control.Owner)
+	p.Record(z.Name, h.Name, "", "owner "+h.Host.Owner, "owner "+control.Owner)
 	return store.Named{Name: h.Name, Data: h.Data, Host: &control}, challenges, nil
 }

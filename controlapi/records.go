@@ -6,6 +6,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -15,16 +17,16 @@ import (
 // ListRecordSets shows all record sets of a name, those of a host's addresses and
 // an apex's SOA too.
 func (s *Service) ListRecordSets(ctx context.Context, in *pb.ListRecordSetsRequest) (out *pb.ListRecordSetsResponse, err error) {
-	c, err := s.authorize(ctx, access.RecordRead, at(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.RecordRead, call.At(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := ownerName("fqdn", in.GetFqdn())
+	defer c.Done(&err)
+	name, err := facts.ParseName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		sets, err := recordSets(tx, name)
 		out = &pb.ListRecordSetsResponse{RecordSets: sets}
 		return err
@@ -34,16 +36,16 @@ func (s *Service) ListRecordSets(ctx context.Context, in *pb.ListRecordSetsReque
 
 // GetRecordSet shows one record set.
 func (s *Service) GetRecordSet(ctx context.Context, in *pb.GetRecordSetRequest) (out *pb.RecordSet, err error) {
-	c, err := s.authorize(ctx, access.RecordRead, recordAt(in.GetFqdn(), in.GetType()), in)
+	c, err := s.Authorize(ctx, access.RecordRead, call.RecordAt(in.GetFqdn(), in.GetType()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, t, err := ownerAndType(in.GetFqdn(), in.GetType())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		out, err = recordSet(tx, name, t)
 		return err
 	})
@@ -79,7 +81,7 @@ func noSet(name model.Name, t uint16) error {
 }
 
 func ownerAndType(fqdn, rrtype string) (model.Name, uint16, error) {
-	name, err := ownerName("fqdn", fqdn)
+	name, err := facts.ParseName("fqdn", fqdn)
 	if err != nil {
 		return "", 0, err
 	}
@@ -122,7 +124,7 @@ func soaMessage(tx *store.Tx, z *model.Zone) (*pb.RecordSet, error) {
 		Refresh: z.SOA.Refresh, Retry: z.SOA.Retry, Expire: z.SOA.Expire, Minttl: z.SOA.Minimum,
 	}
 	return &pb.RecordSet{
-		Fqdn: z.Name.Text(), Type: "SOA", Ttl: soa.Hdr.Ttl, Etag: etag(z.ModRevision),
+		Fqdn: z.Name.Text(), Type: "SOA", Ttl: soa.Hdr.Ttl, Etag: call.Etag(z.ModRevision),
 		Rdata: []string{strings.TrimPrefix(soa.String(), soa.Hdr.String())},
 	}, nil
 }
@@ -139,12 +141,12 @@ type place struct {
 // readPlace finds where a name's records of a type are. The DS of a zone's apex is
 // in the zone above (RFC 4035 section 2.4). Errors: NotFound.
 func readPlace(tx *store.Tx, name model.Name, t uint16) (place, error) {
-	z, path, err := findPath(tx, name)
+	z, path, err := facts.FindPath(tx, name)
 	if err != nil {
 		return place{}, err
 	}
 	if len(path) == 0 && t == dns.TypeDS {
-		above, err := upper(tx, name)
+		above, err := facts.Upper(tx, name)
 		if err != nil {
 			return place{}, err
 		}
@@ -194,7 +196,7 @@ func (at place) withdrawn(sets []model.RRset) bool {
 		if i == 0 {
 			n.Data = &model.NameData{RRsets: sets}
 		}
-		if cutAbove([]store.Named{n}) {
+		if facts.CutAbove([]store.Named{n}) {
 			return false
 		}
 	}
@@ -203,6 +205,6 @@ func (at place) withdrawn(sets []model.RRset) bool {
 
 func (at place) message(set model.RRset) *pb.RecordSet {
 	return &pb.RecordSet{
-		Fqdn: at.name.Text(), Type: model.TypeName(set.Type), Ttl: set.TTL, Rdata: set.Text(), Etag: etag(at.revision()),
+		Fqdn: at.name.Text(), Type: model.TypeName(set.Type), Ttl: set.TTL, Rdata: set.Text(), Etag: call.Etag(at.revision()),
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -16,11 +18,11 @@ func isAddressType(t uint16) bool { return t == dns.TypeA || t == dns.TypeAAAA }
 
 // SetRecordSet puts a record set in the place of the one of its type.
 func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) (out *pb.SetRecordSetResponse, err error) {
-	c, err := s.authorize(ctx, access.RecordSet, recordAt(in.GetFqdn(), in.GetType()), in)
+	c, err := s.Authorize(ctx, access.RecordSet, call.RecordAt(in.GetFqdn(), in.GetType()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, t, err := ownerAndType(in.GetFqdn(), in.GetType())
 	if err != nil {
 		return nil, err
@@ -33,16 +35,16 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.SetRecordSetResponse, error) {
-		at, err := p.recordPlace(name, t, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.SetRecordSetResponse, error) {
+		at, err := recordPlace(p, name, t, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
 		if err := checkTTL(at.zone, in.GetTtl()); err != nil {
 			return nil, err
 		}
-		if p.owner != "" {
-			if err := p.checkOwners(at, wanted); err != nil {
+		if p.Owner != "" {
+			if err := checkOwners(p, at, wanted); err != nil {
 				return nil, err
 			}
 		}
@@ -52,13 +54,13 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 		}
 		old, had := model.FindRRset(at.sets(), t)
 		if !had || !old.Equal(set) {
-			if err := p.checkBounds(at, set); err != nil {
+			if err := checkBounds(p, at, set); err != nil {
 				return nil, err
 			}
-			if err := p.putSets(at, model.WithRRset(at.sets(), set)); err != nil {
+			if err := putSets(p, at, model.WithRRset(at.sets(), set)); err != nil {
 				return nil, err
 			}
-			p.record(at.zone.Name, name, model.TypeName(t), setText(old), setText(set))
+			p.Record(at.zone.Name, name, model.TypeName(t), setText(old), setText(set))
 		}
 		return &pb.SetRecordSetResponse{RecordSet: at.message(set), Change: &pb.Change{}}, nil
 	})
@@ -67,13 +69,13 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 // checkOwners refuses records at and below a host that its owner may not have there: with
 // addresses that no host of the zone may have, or for all names without records where
 // another owns a host. Errors: Invalid, Denied.
-func (p *plan) checkOwners(at place, set model.RRset) error {
+func checkOwners(p *call.Plan, at place, set model.RRset) error {
 	hints, err := hintsIn(set)
 	if err != nil {
 		return err
 	}
-	addrs := append(addressesIn([]model.RRset{set}), hints...)
-	rules, err := p.addressRules(at.zone, addrs)
+	addrs := append(facts.AddressesIn([]model.RRset{set}), hints...)
+	rules, err := addressRulesFor(p, at.zone, addrs)
 	if err != nil {
 		return err
 	}
@@ -83,24 +85,24 @@ func (p *plan) checkOwners(at place, set model.RRset) error {
 		}
 	}
 	if above, ok := at.name.Parent(); ok && at.name.IsWildcard() {
-		return p.checkAlone(at.zone, above, p.owner, "fqdn")
+		return checkAlone(p, at.zone, above, p.Owner, "fqdn")
 	}
 	return nil
 }
 
 // DeleteRecordSet removes a record set.
 func (s *Service) DeleteRecordSet(ctx context.Context, in *pb.DeleteRecordSetRequest) (out *pb.DeleteRecordSetResponse, err error) {
-	c, err := s.authorize(ctx, access.RecordDelete, recordAt(in.GetFqdn(), in.GetType()), in)
+	c, err := s.Authorize(ctx, access.RecordDelete, call.RecordAt(in.GetFqdn(), in.GetType()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, t, err := ownerAndType(in.GetFqdn(), in.GetType())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.DeleteRecordSetResponse, error) {
-		at, err := p.recordPlace(name, t, in.GetEtag())
+	return call.Change(c, func(p *call.Plan) (*pb.DeleteRecordSetResponse, error) {
+		at, err := recordPlace(p, name, t, in.GetEtag())
 		if err != nil {
 			return nil, err
 		}
@@ -108,10 +110,10 @@ func (s *Service) DeleteRecordSet(ctx context.Context, in *pb.DeleteRecordSetReq
 		if !had {
 			return nil, noSet(name, t)
 		}
-		if err := p.putSets(at, model.WithoutRRset(at.sets(), t)); err != nil {
+		if err := putSets(p, at, model.WithoutRRset(at.sets(), t)); err != nil {
 			return nil, err
 		}
-		p.record(at.zone.Name, name, model.TypeName(t), setText(old), "")
+		p.Record(at.zone.Name, name, model.TypeName(t), setText(old), "")
 		return &pb.DeleteRecordSetResponse{Change: &pb.Change{}}, nil
 	})
 }
@@ -133,7 +135,7 @@ func newSet(t uint16, ttl uint32, rdata []string) (model.RRset, error) {
 
 // recordPlace finds where records to be changed are kept. Errors: Invalid for
 // types that have a way of their own; Aborted for another etag than given.
-func (p *plan) recordPlace(name model.Name, t uint16, given string) (place, error) {
+func recordPlace(p *call.Plan, name model.Name, t uint16, given string) (place, error) {
 	refuse := func(why, hint string) (place, error) {
 		return place{}, model.E(model.Invalid, "change records", name.Text()+" "+model.TypeName(t)).In("type").Because(why).Hint(hint)
 	}
@@ -141,9 +143,9 @@ func (p *plan) recordPlace(name model.Name, t uint16, given string) (place, erro
 	if err != nil {
 		return at, err
 	}
-	p.in = at.zone
-	if h := hostOn(at.path); h != nil {
-		p.owner = h.Host.Owner
+	p.In = at.zone
+	if h := facts.HostOn(at.path); h != nil {
+		p.Owner = h.Host.Owner
 	}
 	switch {
 	case t == dns.TypeSOA:
@@ -156,13 +158,13 @@ func (p *plan) recordPlace(name model.Name, t uint16, given string) (place, erro
 		return place{}, model.E(model.Precondition, "change records", name.Text()).In("fqdn").
 			Because("it is the wildcard of host " + at.path[1].Name.Text()).Hint("take its wildcard away first")
 	}
-	return at, checkEtag(given, name.Text(), at.revision())
+	return at, call.CheckEtag(given, name.Text(), at.revision())
 }
 
 // putSets plans the writing of a name's record sets. Errors: Precondition when they
 // cannot stand together.
-func (p *plan) putSets(at place, sets []model.RRset) error {
-	p.zone = at.zone
+func putSets(p *call.Plan, at place, sets []model.RRset) error {
+	p.Changed = at.zone
 	refuse := func(why string) error {
 		return model.E(model.Precondition, "change records of", at.name.Text()).In("type").Because(why)
 	}
@@ -175,14 +177,14 @@ func (p *plan) putSets(at place, sets []model.RRset) error {
 		if err := z.Check(); err != nil {
 			return err
 		}
-		if err := p.findServers(at.zone, &z); err != nil {
+		if err := findServers(p, at.zone, &z); err != nil {
 			return err
 		}
-		if err := keepServer(&z, z.Name, addressesIn(at.zone.Apex), addressesIn(sets)); err != nil {
+		if err := keepServer(&z, z.Name, facts.AddressesIn(at.zone.Apex), facts.AddressesIn(sets)); err != nil {
 			return err
 		}
 		p.PutZone(&z)
-		return p.delegate(&z, func(n model.Name) ([]netip.Addr, error) { return addressesOf(p.Tx, n) })
+		return delegate(p, &z, func(n model.Name) ([]netip.Addr, error) { return facts.AddressesOf(p.Tx, n) })
 	}
 	data := &model.NameData{RRsets: sets, Withdrawn: at.withdrawn(sets)}
 	if at.data != nil {
@@ -191,10 +193,10 @@ func (p *plan) putSets(at place, sets []model.RRset) error {
 	if why := conflict(at.name, data); why != "" {
 		return refuse(why)
 	}
-	if h := at.path[0].Host; data.Host != nil && h != nil && h.Follows != nil && hasType(sets, noAddressBeside...) {
+	if h := at.path[0].Host; data.Host != nil && h != nil && h.Follows != nil && facts.HasType(sets, noAddressBeside...) {
 		return refuse("a host that follows another has no CNAME, NS or DNAME")
 	}
-	if err := keepServer(at.zone, at.name, dataAddresses(at.data), dataAddresses(data)); err != nil {
+	if err := keepServer(at.zone, at.name, facts.DataAddresses(at.data), facts.DataAddresses(data)); err != nil {
 		return err
 	}
 	p.PutName(at.zone, at.name, data)

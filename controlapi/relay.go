@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/model"
 	"signpost/internal/store"
 )
@@ -73,14 +75,14 @@ func (f *feed) follow(ctx context.Context, r *relay, now int64) {
 		case ctx.Err() != nil:
 			return
 		case model.KindOf(err) == model.Unavailable:
-			f.s.log.Warn("following changes for streams", "revision", at.Revision, "error", err)
+			f.s.Log.Warn("following changes for streams", "revision", at.Revision, "error", err)
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(relayPauseMin + rand.N(relayPauseMore)):
 			}
 		default:
-			f.s.log.Warn("streams of changes end", "revision", at.Revision, "error", err)
+			f.s.Log.Warn("streams of changes end", "revision", at.Revision, "error", err)
 			f.giveUp(r, err)
 			return
 		}
@@ -109,8 +111,8 @@ func (f *feed) once(ctx context.Context, r *relay, at *store.NewsPosition) error
 			published = p.rev
 		}
 	})
-	err := f.s.store.FollowNews(ctx, at, progressEvery, func(n store.News) error {
-		f.s.store.KeepPast()
+	err := f.s.Store.FollowNews(ctx, at, progressEvery, func(n store.News) error {
+		f.s.Store.KeepPast()
 		p := pending{newBatch(n), make(chan error, 1)}
 		running.Go(func() { p.ready <- f.prepare(ctx, p.batch) })
 		select {
@@ -185,10 +187,10 @@ func (f *feed) recheck(ctx context.Context) {
 		case <-tick.C:
 		}
 		f.mu.Lock()
-		by := map[credential][]*listener{}
+		by := map[call.Credential][]*listener{}
 		people := map[model.PrincipalName][]*listener{}
 		for l := range f.streams {
-			if who := l.credential.user; who != nil {
+			if who := l.credential.User; who != nil {
 				people[who.Person] = append(people[who.Person], l)
 				continue
 			}
@@ -196,9 +198,9 @@ func (f *feed) recheck(ctx context.Context) {
 		}
 		f.mu.Unlock()
 		// An error is an outage, in which nothing can be taken back, nor is there news.
-		_ = f.s.store.Read(ctx, func(tx *store.Tx) error {
+		_ = f.s.Store.Read(ctx, func(tx *store.Tx) error {
 			for cred, listeners := range by {
-				who, _, err := f.s.identify(tx, cred)
+				who, _, err := f.s.Identify(tx, cred)
 				if kind := model.KindOf(err); err != nil && kind != model.Unauthenticated && kind != model.Denied {
 					return err
 				}
@@ -213,7 +215,7 @@ func (f *feed) recheck(ctx context.Context) {
 				}
 			}
 			for who, listeners := range people {
-				err := checkEnabled(tx, who)
+				err := facts.CheckEnabled(tx, who)
 				if err == nil {
 					continue
 				}

@@ -9,13 +9,12 @@ import (
 	"log/slog"
 	"time"
 
-	"buf.build/go/protovalidate"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/access/oidc"
 	"signpost/internal/auditlog"
-	"signpost/internal/limits"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -34,7 +33,7 @@ type Config struct {
 	Users     func(ctx context.Context, token string) (access.Principal, error)
 	Issuers   []oidc.Issuer         // where people can log in
 	Operators []model.PrincipalName // people and groups who may do everything
-	Barred    Barred
+	Barred    call.Barred
 	// GroupMaxAge is how long tokens have the groups that their owner had when they last
 	// logged in; 0: 30 days.
 	GroupMaxAge time.Duration
@@ -59,85 +58,57 @@ type Service struct {
 	pb.UnimplementedRecordServiceServer
 	pb.UnimplementedEndpointServiceServer
 	pb.UnimplementedHealthServiceServer
-	pb.UnimplementedCertificateServiceServer
 	pb.UnimplementedTokenServiceServer
 	pb.UnimplementedAuditServiceServer
 	pb.UnimplementedPrincipalServiceServer
 	pb.UnimplementedServerServiceServer
-	pb.UnimplementedWatchServiceServer
 	pb.UnimplementedCutoverServiceServer
 
-	store       *store.Store
-	version     string
-	nameServers []string
-	users       func(ctx context.Context, token string) (access.Principal, error)
-	issuers     []oidc.Issuer
-	operators   []model.PrincipalName
-	barred      Barred
-	groupMaxAge time.Duration
-	uses        uses
-	now         func() time.Time
-	log         *slog.Logger
-	audit       *auditlog.File
-	authority   *Authority
-	validator   protovalidate.Validator
-	metrics     metrics
-	heartbeat   time.Duration
-	importSize  int
-	importIdle  time.Duration
-	importTell  time.Duration
-	guesses     *limits.Guesses
-	delayed     chan struct{} // holds those who wait for the answer to a wrong credential
-	paces       *limits.Paces // of changes
-	reads       *limits.Paces
-	refusals    *auditlog.Refusals
-	failures    *auditlog.Refusals // for other reasons; those are in the log alone
-	turns       *limits.Turns      // of those who read much of the audit
-	feed        *feed
-	stopping    context.Context // ends when nobody may wait any more
-	stop        context.CancelFunc
+	*call.Desk
+	version string
+	issuers []oidc.Issuer
+	*Certificates
+	*Watching
+	importSize int
+	importIdle time.Duration
+	importTell time.Duration
+	serviceMetrics
 }
 
 // New makes a Service. Errors: Invalid for a name server that is not HOST:PORT.
 func New(c Config) (*Service, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Heartbeat == 0 {
-		c.Heartbeat = heartbeat
-	}
-	c.ImportSize, c.ImportIdle = cmp.Or(c.ImportSize, MaxImport), cmp.Or(c.ImportIdle, importIdle)
-	c.ImportTell = cmp.Or(c.ImportTell, reportEvery)
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if err := checkServers(c.NameServers); err != nil {
+	d, err := call.New(call.Config{
+		Store: c.Store, NameServers: c.NameServers, Users: c.Users, Operators: c.Operators, Barred: c.Barred,
+		GroupMaxAge: c.GroupMaxAge, Now: c.Now, Log: c.Log, Metrics: c.Metrics, Audit: c.Audit,
+	})
+	if err != nil {
 		return nil, err
 	}
-	v, err := protovalidate.New()
+	m, err := newServiceMetrics(c.Metrics)
 	if err != nil {
-		return nil, model.E(model.Internal, "start control service", "").From(err)
+		return nil, err
 	}
-	m, err := newMetrics(c.Metrics)
+	certs, err := newCertificates(d, c.Authority, c.Metrics)
 	if err != nil {
-		return nil, model.E(model.Internal, "start control service", "").From(err)
+		return nil, err
+	}
+	streams, err := newWatching(d, c.Heartbeat, c.Metrics)
+	if err != nil {
+		return nil, err
 	}
 	s := &Service{
-		store: c.Store, version: c.Version, nameServers: c.NameServers, users: c.Users, issuers: c.Issuers, operators: c.Operators, barred: c.Barred,
-		groupMaxAge: cmp.Or(c.GroupMaxAge, groupMaxAge),
-		now:         c.Now, log: c.Log, audit: c.Audit, authority: c.Authority, validator: v, metrics: m, heartbeat: c.Heartbeat,
-		guesses: limits.NewGuesses(), delayed: make(chan struct{}, mostDelayed), paces: limits.NewPaces(), reads: limits.NewPaces(), refusals: auditlog.NewRefusals(), failures: auditlog.NewRefusals(), turns: limits.NewTurns(),
-		importSize: c.ImportSize, importIdle: c.ImportIdle, importTell: c.ImportTell,
+		Desk: d, Certificates: certs, Watching: streams, version: c.Version, issuers: c.Issuers,
+		serviceMetrics: m,
+		importSize:     cmp.Or(c.ImportSize, MaxImport), importIdle: cmp.Or(c.ImportIdle, importIdle), importTell: cmp.Or(c.ImportTell, reportEvery),
 	}
-	s.feed = newFeed(s)
-	s.stopping, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
 
-// Ready says whether etcd answers a linearizable read now.
-func (s *Service) Ready(ctx context.Context) error {
-	return s.store.Read(ctx, func(tx *store.Tx) error {
-		_, err := tx.Revision()
-		return err
-	})
+// EndStreams ends all streams of changes, and there will be no more, and all waiting
+// until a change is visible: whoever stops the service calls it first, for streams end
+// by themselves only when their readers do, and who waits for longer than a stop takes
+// would not hear that the change is made.
+func (s *Service) EndStreams() {
+	s.Watching.EndStreams()
+	s.EndWaiting()
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,18 +14,18 @@ import (
 
 // ListSites shows the sites that have a checker or a word.
 func (s *Service) ListSites(ctx context.Context, in *pb.ListSitesRequest) (out *pb.ListSitesResponse, err error) {
-	c, err := s.authorize(ctx, access.SiteList, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.SiteList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	out = &pb.ListSitesResponse{}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		words, err := tx.SiteWords()
 		if err != nil {
 			return err
 		}
-		checkers, err := c.checkers(tx)
+		checkers, err := checkerMessages(c, tx)
 		if err != nil {
 			return err
 		}
@@ -43,39 +44,40 @@ func (s *Service) ListSites(ctx context.Context, in *pb.ListSitesRequest) (out *
 
 // SetSiteWord says something of a site, or takes it back.
 func (s *Service) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (out *pb.SetSiteWordResponse, err error) {
-	c, err := s.authorize(ctx, access.SiteWord, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.SiteWord, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	if err := model.CheckSite("site", in.GetSite()); err != nil {
 		return nil, err
 	}
-	said, err := c.saying(in, in.GetReason())
+	said, err := readSaying(c.Resource.Name, in, in.GetReason())
 	if err != nil {
 		return nil, err
 	}
-	defer c.endMarker(&err)
-	return change(c, func(p *plan) (*pb.SetSiteWordResponse, error) {
+	defer said.endMarker(c, &err)
+	var seen guarded
+	return call.Change(c, func(p *call.Plan) (*pb.SetSiteWordResponse, error) {
 		old, err := p.SiteWord(in.GetSite())
 		if err != nil {
 			return nil, err
 		}
-		word, err := p.word(said, old)
+		word, err := said.word(p, old)
 		if err != nil {
 			return nil, err
 		}
 		if mayTakeAway(old, word) {
-			if err := p.guardSite(in.GetSite(), in.GetConfirmLast(), word); err != nil {
+			if err := guardSite(p, &seen, in.GetSite(), in.GetConfirmLast(), word); err != nil {
 				return nil, err
 			}
 		}
 		if word != old {
 			p.PutSiteWord(in.GetSite(), word)
-			if err := p.everywhere(); err != nil {
+			if err := everywhere(p); err != nil {
 				return nil, err
 			}
-			p.record("", "", in.GetSite(), wordText(old), wordText(word))
+			p.Record("", "", in.GetSite(), wordText(old), wordText(word))
 		}
 		return &pb.SetSiteWordResponse{Site: &pb.Site{Site: in.GetSite(), Word: wordMessage(word)}, Change: &pb.Change{}}, nil
 	})
@@ -83,31 +85,31 @@ func (s *Service) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (o
 
 // everywhere says that the answers of all zones change. Name servers show a revision in
 // all zones at once, so that those who wait ask about one.
-func (p *plan) everywhere() error {
+func everywhere(p *call.Plan) error {
 	zones, err := p.Zones("", 1)
 	if len(zones) > 0 {
-		p.zone = zones[0]
+		p.Changed = zones[0]
 	}
 	return err
 }
 
 // ListCheckers shows the registered checkers and whether they live.
 func (s *Service) ListCheckers(ctx context.Context, in *pb.ListCheckersRequest) (out *pb.ListCheckersResponse, err error) {
-	c, err := s.authorize(ctx, access.CheckerList, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.CheckerList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	out = &pb.ListCheckersResponse{}
-	err = c.read(func(tx *store.Tx) error {
-		out.Checkers, err = c.checkers(tx)
+	err = c.Read(func(tx *store.Tx) error {
+		out.Checkers, err = checkerMessages(c, tx)
 		return err
 	})
 	return out, err
 }
 
-// checkers is the registered checkers, by site, with their signs of life.
-func (c *call) checkers(tx *store.Tx) ([]*pb.Checker, error) {
+// checkerMessages is the registered checkers, by site, with their signs of life.
+func checkerMessages(c *call.Call, tx *store.Tx) ([]*pb.Checker, error) {
 	all, err := tx.Checkers()
 	if err != nil {
 		return nil, err
@@ -128,12 +130,13 @@ func (c *call) checkers(tx *store.Tx) ([]*pb.Checker, error) {
 
 // RemoveChecker takes a checker out of the count.
 func (s *Service) RemoveChecker(ctx context.Context, in *pb.RemoveCheckerRequest) (out *pb.RemoveCheckerResponse, err error) {
-	c, err := s.authorize(ctx, access.CheckerRemove, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.CheckerRemove, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	return change(c, func(p *plan) (*pb.RemoveCheckerResponse, error) {
+	defer c.Done(&err)
+	var seen guarded
+	return call.Change(c, func(p *call.Plan) (*pb.RemoveCheckerResponse, error) {
 		all, err := p.Checkers()
 		if err != nil {
 			return nil, err
@@ -143,14 +146,14 @@ func (s *Service) RemoveChecker(ctx context.Context, in *pb.RemoveCheckerRequest
 			return nil, model.E(model.NotFound, "remove checker", in.GetSite()).In("site").Because("no checker of that site is registered").
 				Hint("signpost checker list shows those that are")
 		}
-		if err := p.guardChecker(in.GetSite(), in.GetConfirmLast()); err != nil {
+		if err := guardChecker(p, &seen, in.GetSite(), in.GetConfirmLast()); err != nil {
 			return nil, err
 		}
 		p.RemoveChecker(in.GetSite())
-		if err := p.everywhere(); err != nil {
+		if err := everywhere(p); err != nil {
 			return nil, err
 		}
-		p.record("", "", in.GetSite(), "registered since "+all[at].RegisterTime.UTC().Format("2006-01-02T15:04:05Z"), "")
+		p.Record("", "", in.GetSite(), "registered since "+all[at].RegisterTime.UTC().Format("2006-01-02T15:04:05Z"), "")
 		return &pb.RemoveCheckerResponse{Change: &pb.Change{}}, nil
 	})
 }

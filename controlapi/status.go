@@ -4,6 +4,9 @@ import (
 	"context"
 	"strconv"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
+	"signpost/controlapi/served"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,21 +16,21 @@ import (
 // GetStatus shows what the server and etcd say of themselves and, for a name, what
 // it holds and who serves its zone as it is now.
 func (s *Service) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *pb.ServerStatus, err error) {
-	c, err := s.authorize(ctx, access.StatusRead, at(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.StatusRead, call.At(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	of, err := s.store.Status(ctx)
+	defer c.Done(&err)
+	of, err := s.Store.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out = &pb.ServerStatus{Version: s.version}
-	everything := access.Decide(c.who, access.StatusRead, access.Resource{}) == nil
+	everything := access.Decide(c.Who, access.StatusRead, access.Resource{}) == nil
 	if everything {
 		out.ClusterId, out.DatabaseBytes, out.DatabaseQuotaBytes = strconv.FormatUint(of.Cluster, 16), of.Bytes, of.QuotaBytes
 	}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		if out.Revision, err = tx.Revision(); err != nil {
 			return err
 		}
@@ -41,24 +44,24 @@ func (s *Service) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *
 	if err != nil || in.GetFqdn() == "" {
 		return out, err
 	}
-	return out, c.nameStatus(in.GetFqdn(), out)
+	return out, nameStatus(c, in.GetFqdn(), out)
 }
 
-func (c *call) nameStatus(fqdn string, out *pb.ServerStatus) error {
-	name, err := ownerName("fqdn", fqdn)
+func nameStatus(c *call.Call, fqdn string, out *pb.ServerStatus) error {
+	name, err := facts.ParseName("fqdn", fqdn)
 	if err != nil {
 		return err
 	}
-	var q question
-	var servers []server
-	err = c.read(func(tx *store.Tx) error {
-		if q, servers, err = c.s.questionAbout(tx, name); err != nil {
+	var q served.Question
+	var servers []served.Server
+	err = c.Read(func(tx *store.Tx) error {
+		if q, servers, err = c.Desk.NameServers.About(tx, name); err != nil {
 			return err
 		}
 		if out.RecordSets, err = recordSets(tx, name); err != nil {
 			return err
 		}
-		z, h, err := findHost(tx, name, c.s.now())
+		z, h, err := facts.FindHost(tx, name, c.Desk.Now())
 		if err == nil {
 			out.Host = hostMessage(z, h)
 		} else if model.KindOf(err) != model.NotFound {
@@ -67,7 +70,7 @@ func (c *call) nameStatus(fqdn string, out *pb.ServerStatus) error {
 		return nil
 	})
 	if err == nil {
-		out.NameServers = askAll(c.ctx, servers, q, false)
+		out.NameServers = served.Ask(c.Ctx, servers, q, false)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -16,7 +17,7 @@ import (
 // field.
 func tokenLimits(in *pb.CreateTokenRequest) (l model.TokenLimits, err error) {
 	if in.GetZone() != "" {
-		if l.Zone, err = ownerName("zone", in.GetZone()); err != nil {
+		if l.Zone, err = facts.ParseName("zone", in.GetZone()); err != nil {
 			return l, err
 		}
 	}

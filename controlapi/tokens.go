@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -18,11 +19,11 @@ const mostEnded = 20
 
 // CreateToken makes a token for the caller and shows it, this once.
 func (s *Service) CreateToken(ctx context.Context, in *pb.CreateTokenRequest) (out *pb.CreateTokenResponse, err error) {
-	c, err := s.authorize(ctx, access.TokenCreate, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.TokenCreate, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	limits, err := tokenLimits(in)
 	if err != nil {
 		return nil, err
@@ -37,21 +38,21 @@ func (s *Service) CreateToken(ctx context.Context, in *pb.CreateTokenRequest) (o
 		return nil, model.E(model.Internal, "make token", "").From(err)
 	}
 	id := access.NewTokenID()
-	return change(c, func(p *plan) (*pb.CreateTokenResponse, error) {
-		if c.who.Kind != access.User {
-			return nil, model.E(model.Precondition, "create token", "").Because("a token is a person's, and you are " + c.who.String()).
+	return call.Change(c, func(p *call.Plan) (*pb.CreateTokenResponse, error) {
+		if c.Who.Kind != access.User {
+			return nil, model.E(model.Precondition, "create token", "").Because("a token is a person's, and you are " + c.Who.String()).
 				Hint("log in; signpostd admin-token new makes another admin token")
 		}
-		owner, all, err := tokensOf(p.Tx, c.who.Person, s.now())
+		owner, all, err := tokensOf(p.Tx, c.Who.Person, s.Now())
 		if err != nil {
 			return nil, err
 		}
-		now := s.now().UTC().Truncate(time.Second)
+		now := s.Now().UTC().Truncate(time.Second)
 		t := ownedToken{sum: parsed.Sum[:], Token: &model.Token{
-			ID: id, Owner: c.who.Person, Limits: limits, Comment: in.GetComment(), CreateTime: now, ExpireTime: now.Add(life),
+			ID: id, Owner: c.Who.Person, Limits: limits, Comment: in.GetComment(), CreateTime: now, ExpireTime: now.Add(life),
 		}}
-		if c.who.Narrow != nil {
-			maker := c.credential.secret.Sum[:]
+		if c.Who.Narrow != nil {
+			maker := c.Credential.Secret.Sum[:]
 			i := slices.IndexFunc(all, func(o ownedToken) bool { return string(o.sum) == string(maker) })
 			if i < 0 {
 				return nil, access.Wrong()
@@ -61,9 +62,9 @@ func (s *Service) CreateToken(ctx context.Context, in *pb.CreateTokenRequest) (o
 				t.ExpireTime = all[i].ExpireTime
 			}
 		} else {
-			owner.Groups, owner.LoginTime = c.who.Groups, now
+			owner.Groups, owner.LoginTime = c.Who.Groups, now
 		}
-		if err := p.makeRoom(owner, all); err != nil {
+		if err := makeRoom(p, owner, all); err != nil {
 			return nil, err
 		}
 		owner.Tokens = append(owner.Tokens, t.sum)
@@ -71,8 +72,8 @@ func (s *Service) CreateToken(ctx context.Context, in *pb.CreateTokenRequest) (o
 			return nil, err
 		}
 		p.PutToken(t.sum, t.Token)
-		p.PutTokenOwner(c.who.Person, owner)
-		p.record("", "", "token "+id, "", describeToken(t.Token))
+		p.PutTokenOwner(c.Who.Person, owner)
+		p.Record("", "", "token "+id, "", describeToken(t.Token))
 		return &pb.CreateTokenResponse{Token: tokenMessage(t), Secret: secret, Change: &pb.Change{}}, nil
 	})
 }
@@ -118,7 +119,7 @@ func tokensOf(tx *store.Tx, who model.PrincipalName, now time.Time) (*model.Toke
 
 // makeRoom refuses one more token to an owner who has as many as one may, and forgets
 // those that ended first of too many.
-func (p *plan) makeRoom(owner *model.TokenOwner, all []ownedToken) error {
+func makeRoom(p *call.Plan, owner *model.TokenOwner, all []ownedToken) error {
 	live, ended := 0, 0
 	for _, t := range all {
 		if t.state == model.TokenActive {
@@ -146,48 +147,48 @@ func (p *plan) makeRoom(owner *model.TokenOwner, all []ownedToken) error {
 
 // ListTokens shows somebody's tokens, without their secrets, which nobody knows.
 func (s *Service) ListTokens(ctx context.Context, in *pb.ListTokensRequest) (out *pb.ListTokensResponse, err error) {
-	c, err := s.authorize(ctx, access.TokenList, access.Resource{Owner: in.GetOwner()}, in)
+	c, err := s.Authorize(ctx, access.TokenList, access.Resource{Owner: in.GetOwner()}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	who, err := c.tokenOwner(in.GetOwner())
+	defer c.Done(&err)
+	who, err := tokenOwner(c, in.GetOwner())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		out = &pb.ListTokensResponse{}
-		shown, err := c.tokensShown(tx, who)
+		shown, err := tokensShown(c, tx, who)
 		for _, t := range shown {
 			out.Tokens = append(out.Tokens, tokenMessage(t))
 		}
 		return err
 	})
-	c.noteLogin()
+	noteLogin(c)
 	return out, err
 }
 
 // tokenOwner reads whose tokens a call is about. Errors: Invalid; Precondition when the
 // caller has none.
-func (c *call) tokenOwner(text string) (model.PrincipalName, error) {
+func tokenOwner(c *call.Call, text string) (model.PrincipalName, error) {
 	if text != "" {
 		return model.ParsePrincipalName("owner", text)
 	}
-	if c.who.Kind != access.User {
-		return "", model.E(model.Precondition, string(c.action), "").In("owner").Because("a token is a person's, and you are " + c.who.String()).
+	if c.Who.Kind != access.User {
+		return "", model.E(model.Precondition, string(c.Action), "").In("owner").Because("a token is a person's, and you are " + c.Who.String()).
 			Hint("say whose tokens you mean")
 	}
-	return c.who.Person, nil
+	return c.Who.Person, nil
 }
 
 // tokensShown is the tokens that the caller may know of: those of who, but to a token
 // itself and what it made.
-func (c *call) tokensShown(tx *store.Tx, who model.PrincipalName) ([]ownedToken, error) {
-	_, all, err := tokensOf(tx, who, c.s.now())
-	if err != nil || c.who.Narrow == nil {
+func tokensShown(c *call.Call, tx *store.Tx, who model.PrincipalName) ([]ownedToken, error) {
+	_, all, err := tokensOf(tx, who, c.Desk.Now())
+	if err != nil || c.Who.Narrow == nil {
 		return all, err
 	}
-	return madeBy(all, c.credential.secret.Sum[:]), nil
+	return madeBy(all, c.Credential.Secret.Sum[:]), nil
 }
 
 // madeBy is the token with a sum and all that it made, and those made.
@@ -203,8 +204,8 @@ func madeBy(all []ownedToken, sum []byte) []ownedToken {
 	return out
 }
 
-func (c *call) ownToken(tx *store.Tx) (*pb.Token, error) {
-	own, err := c.tokensShown(tx, c.who.Person)
+func ownToken(c *call.Call, tx *store.Tx) (*pb.Token, error) {
+	own, err := tokensShown(c, tx, c.Who.Person)
 	if err != nil || len(own) == 0 {
 		return nil, err
 	}
@@ -213,17 +214,17 @@ func (c *call) ownToken(tx *store.Tx) (*pb.Token, error) {
 
 // RevokeToken ends a token, and those that it made, now.
 func (s *Service) RevokeToken(ctx context.Context, in *pb.RevokeTokenRequest) (out *pb.RevokeTokenResponse, err error) {
-	c, err := s.authorize(ctx, access.TokenRevoke, access.Resource{Owner: in.GetOwner()}, in)
+	c, err := s.Authorize(ctx, access.TokenRevoke, access.Resource{Owner: in.GetOwner()}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	who, err := c.tokenOwner(in.GetOwner())
+	defer c.Done(&err)
+	who, err := tokenOwner(c, in.GetOwner())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.RevokeTokenResponse, error) {
-		all, err := c.tokensShown(p.Tx, who)
+	return call.Change(c, func(p *call.Plan) (*pb.RevokeTokenResponse, error) {
+		all, err := tokensShown(c, p.Tx, who)
 		if err != nil {
 			return nil, err
 		}
@@ -238,9 +239,9 @@ func (s *Service) RevokeToken(ctx context.Context, in *pb.RevokeTokenRequest) (o
 				continue
 			}
 			next := *t.Token
-			next.RevokeTime = s.now().UTC().Truncate(time.Second)
+			next.RevokeTime = s.Now().UTC().Truncate(time.Second)
 			p.PutToken(t.sum, &next)
-			p.record("", "", "token "+t.ID+" of "+string(who), describeToken(t.Token), "")
+			p.Record("", "", "token "+t.ID+" of "+string(who), describeToken(t.Token), "")
 			out.Ids = append(out.Ids, t.ID)
 		}
 		return out, nil
@@ -249,21 +250,21 @@ func (s *Service) RevokeToken(ctx context.Context, in *pb.RevokeTokenRequest) (o
 
 // noteLogin keeps the groups that a person who has tokens is in now, at most once a day
 // unless they have changed. What cannot be written is tried again at the next call.
-func (c *call) noteLogin() {
-	if c.credential.user == nil {
+func noteLogin(c *call.Call) {
+	if c.Credential.User == nil {
 		return
 	}
-	now := c.s.now()
-	_, err := c.s.store.Update(c.ctx, func(tx *store.Tx) error {
-		o, err := tx.TokenOwner(c.who.Person)
-		if err != nil || len(o.Tokens) == 0 || now.Sub(o.LoginTime) < 24*time.Hour && slices.Equal(o.Groups, c.who.Groups) {
+	now := c.Desk.Now()
+	_, err := c.Desk.Store.Update(c.Ctx, func(tx *store.Tx) error {
+		o, err := tx.TokenOwner(c.Who.Person)
+		if err != nil || len(o.Tokens) == 0 || now.Sub(o.LoginTime) < 24*time.Hour && slices.Equal(o.Groups, c.Who.Groups) {
 			return err
 		}
-		o.Groups, o.LoginTime = c.who.Groups, now
-		tx.PutTokenOwner(c.who.Person, o)
+		o.Groups, o.LoginTime = c.Who.Groups, now
+		tx.PutTokenOwner(c.Who.Person, o)
 		return nil
 	})
 	if err != nil {
-		c.s.log.Debug("the groups of a person are not noted", "principal", c.who.String(), "error", err)
+		c.Desk.Log.Debug("the groups of a person are not noted", "principal", c.Who.String(), "error", err)
 	}
 }

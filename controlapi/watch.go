@@ -8,8 +8,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/limits"
 	"signpost/internal/model"
@@ -17,13 +20,38 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
+// Watching is the service for streams of changes.
+type Watching struct {
+	pb.UnimplementedWatchServiceServer
+	*call.Desk
+	heartbeat time.Duration
+	feed      *feed
+	streams   prometheus.Gauge
+	cut       prometheus.Counter
+}
+
+// newWatching makes the service; beat is the longest silence of a stream, 0: 10 s.
+func newWatching(d *call.Desk, beat time.Duration, reg prometheus.Registerer) (*Watching, error) {
+	s := &Watching{
+		Desk: d, heartbeat: cmp.Or(beat, heartbeat),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "signpost_watch_streams", Help: "Streams of changes that are open.",
+		}),
+		cut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signpost_watch_cut_total", Help: "Streams of changes that were ended because they were read too slowly.",
+		}),
+	}
+	s.feed = newFeed(s)
+	return s, call.Register(reg, s.streams, s.cut)
+}
+
 // Watch sends what changes, as it changes.
-func (s *Service) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) (err error) {
-	c, err := s.authorize(stream.Context(), access.Watch, at(cmp.Or(in.GetFqdn(), in.GetZone())), in)
+func (s *Watching) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) (err error) {
+	c, err := s.Authorize(stream.Context(), access.Watch, call.At(cmp.Or(in.GetFqdn(), in.GetZone())), in)
 	if err != nil {
 		return err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	wants, err := newWanted(in)
 	if err != nil {
 		return err
@@ -47,22 +75,16 @@ func (s *Service) Watch(in *pb.WatchRequest, stream grpc.ServerStreamingServer[p
 	return w.ending(err)
 }
 
-// EndStreams ends all streams of changes, and there will be no more, and all waiting
-// until a change is visible: whoever stops the service calls it first, for streams end
-// by themselves only when their readers do, and who waits for longer than a stop takes
-// would not hear that the change is made.
-func (s *Service) EndStreams() {
-	s.feed.stop()
-	s.stop()
-}
+// EndStreams ends all streams of changes, and there will be no more.
+func (s *Watching) EndStreams() { s.feed.stop() }
 
 // startOf is etcd's revision now, at which the caller's credential holds. It refuses
 // a revision to start from that is not there yet.
-func startOf(c *call, in *pb.WatchRequest) (now int64, err error) {
-	if now, err = c.s.store.Revision(c.ctx); err != nil {
+func startOf(c *call.Call, in *pb.WatchRequest) (now int64, err error) {
+	if now, err = c.Desk.Store.Revision(c.Ctx); err != nil {
 		return 0, err
 	}
-	err = c.read(func(*store.Tx) error { return nil })
+	err = c.Read(func(*store.Tx) error { return nil })
 	if err == nil && in.GetFromRevision() > now {
 		err = model.E(model.Invalid, "watch", "").In("from_revision").
 			Because("etcd is at revision " + strconv.FormatInt(now, 10) + " only; it may have been restored from a backup").
@@ -73,7 +95,7 @@ func startOf(c *call, in *pb.WatchRequest) (now int64, err error) {
 
 // watcher is one stream while it is served.
 type watcher struct {
-	s *Service
+	s *Watching
 	*listener
 	stream grpc.ServerStreamingServer[pb.WatchResponse]
 	last   int64 // all up to this was sent
@@ -88,7 +110,7 @@ func (w *watcher) catchUp() error {
 		return w.send(w.last, nil)
 	}
 	// One of each principal at a time: nobody keeps all the others waiting.
-	end, err := w.s.turns.Wait(w.ctx, "watch "+w.principal)
+	end, err := w.s.Turns.Wait(w.ctx, "watch "+w.principal)
 	if err != nil {
 		return err
 	}
@@ -104,7 +126,7 @@ func (w *watcher) catchUp() error {
 	defer cancel()
 	context.AfterFunc(ctx, endShare)
 	at := store.NewsPosition{Revision: w.last}
-	err = w.s.store.FollowNews(ctx, &at, caughtUpEvery, func(n store.News) error {
+	err = w.s.Store.FollowNews(ctx, &at, caughtUpEvery, func(n store.News) error {
 		if err := w.give(ctx, newBatch(n)); err != nil {
 			return err
 		}
@@ -207,13 +229,13 @@ func (w *watcher) may(rev int64, c *changed, a access.Action, wanted bool) (bool
 	if who.Kind != access.User || who.Operator && who.Narrow == nil {
 		return access.Decide(who, a, r) == nil, nil
 	}
-	err := w.s.store.Peek(w.ctx, func(tx *store.Tx) error {
+	err := w.s.Store.Peek(w.ctx, func(tx *store.Tx) error {
 		now, err := tx.Revision()
 		if err == nil && now < rev {
 			err = errBehind
 		}
 		if err == nil {
-			r, err = known(tx, who, a, c.resource(), w.s.now())
+			r, err = facts.Known(tx, who, a, c.resource(), w.s.Now())
 		}
 		if err == nil && r.Zone != "" {
 			var z *model.Zone
@@ -250,7 +272,7 @@ func (w *watcher) ending(err error) error {
 	resume := "resume from revision " + strconv.FormatInt(w.last, 10)
 	switch cause := context.Cause(w.ctx); {
 	case errors.Is(cause, errSlow):
-		w.s.metrics.cut.Inc()
+		w.s.cut.Inc()
 		return model.E(model.Exhausted, "watch", "").Because("you read too slowly").Hint(resume)
 	case errors.Is(cause, limits.ErrShare):
 		return model.E(model.Unavailable, "watch", "").Because("you have caught up for long, and " + cause.Error()).Hint(resume)

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -139,12 +140,12 @@ type wanted struct {
 func newWanted(in *pb.WatchRequest) (w wanted, err error) {
 	w.kinds = in.GetKinds()
 	if in.GetZone() != "" {
-		if w.zone, err = ownerName("zone", in.GetZone()); err != nil {
+		if w.zone, err = facts.ParseName("zone", in.GetZone()); err != nil {
 			return w, err
 		}
 	}
 	if in.GetFqdn() != "" {
-		w.name, err = ownerName("fqdn", in.GetFqdn())
+		w.name, err = facts.ParseName("fqdn", in.GetFqdn())
 	}
 	return w, err
 }
@@ -180,7 +181,7 @@ func auditEvent(r *model.AuditRecord) *pb.Event {
 
 // event is the change with what is there since. Errors: Unavailable, and those of
 // ctx; what can never be read is left out.
-func (s *Service) event(ctx context.Context, rev int64, c *changed) (*pb.Event, error) {
+func (s *Watching) event(ctx context.Context, rev int64, c *changed) (*pb.Event, error) {
 	ev := &pb.Event{Kind: c.kind, What: c.what, Zone: c.record.Zone.Text(), Time: timestamppb.New(c.record.Time)}
 	if c.kind != kindZone {
 		ev.Fqdn = c.name().Text()
@@ -191,9 +192,9 @@ func (s *Service) event(ctx context.Context, rev int64, c *changed) (*pb.Event, 
 	if c.what == wasDeleted {
 		return ev, nil
 	}
-	err := s.store.ReadAt(ctx, rev, func(tx *store.Tx) error { return c.readNow(tx, ev, s.now()) })
+	err := s.Store.ReadAt(ctx, rev, func(tx *store.Tx) error { return c.readNow(tx, ev, s.Now()) })
 	if err == nil && isImport(c.record) {
-		err = s.store.ReadAt(ctx, rev-1, func(tx *store.Tx) error {
+		err = s.Store.ReadAt(ctx, rev-1, func(tx *store.Tx) error {
 			_, err := tx.Zone(c.record.Zone)
 			if model.KindOf(err) == model.NotFound && err != nil {
 				ev.What, err = wasCreated, nil
@@ -207,7 +208,7 @@ func (s *Service) event(ctx context.Context, rev int64, c *changed) (*pb.Event, 
 	if ctx.Err() != nil || model.KindOf(err) == model.Unavailable {
 		return nil, err
 	}
-	s.log.Warn("what a change made cannot be shown", "revision", rev, "name", c.name().Text(), "error", err)
+	s.Log.Warn("what a change made cannot be shown", "revision", rev, "name", c.name().Text(), "error", err)
 	return ev, nil
 }
 
@@ -223,7 +224,7 @@ func (c *changed) readNow(tx *store.Tx, ev *pb.Event, now time.Time) error {
 		ev.Now = &pb.Event_ZoneNow{ZoneNow: m}
 		return err
 	case kindHost:
-		z, h, err := findHost(tx, c.name(), now)
+		z, h, err := facts.FindHost(tx, c.name(), now)
 		if err == nil {
 			ev.Now = &pb.Event_HostNow{HostNow: hostMessage(z, h)}
 		}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	stand "signpost/internal/standing"
@@ -88,7 +89,7 @@ var errMany = errors.New("they are too many")
 
 // standOtherwise is which endpoints of the hosts that are wanted stand otherwise since a
 // revision; nil: of all. Errors: Unavailable, and those of ctx; what can never be read is left out.
-func (s *Service) standOtherwise(ctx context.Context, b *batch, wanted func(store.HostAt) bool) ([]*changed, error) {
+func (s *Watching) standOtherwise(ctx context.Context, b *batch, wanted func(store.HostAt) bool) ([]*changed, error) {
 	t, many := &b.touched, false
 	var hosts []store.HostAt
 	for h := range t.hosts {
@@ -114,7 +115,7 @@ func (s *Service) standOtherwise(ctx context.Context, b *batch, wanted func(stor
 	case ctx.Err() != nil || model.KindOf(err) == model.Unavailable:
 		return nil, err
 	default:
-		s.log.Warn("it cannot be shown how endpoints stand", "revision", b.rev, "error", err)
+		s.Log.Warn("it cannot be shown how endpoints stand", "revision", b.rev, "error", err)
 		many = true
 	}
 	told := fitting(out)
@@ -138,9 +139,9 @@ func fitting(all []*changed) int {
 
 // concerned adds the hosts that a site's word or a checker concerns. Errors: errMany, with
 // hosts as they were, when that would cost too much.
-func (s *Service) concerned(ctx context.Context, b *batch, hosts []store.HostAt) ([]store.HostAt, error) {
+func (s *Watching) concerned(ctx context.Context, b *batch, hosts []store.HostAt) ([]store.HostAt, error) {
 	named, all := b.touched.hosts, hosts
-	there, err := s.store.ReadPast(ctx, b.rev, func(tx *store.Tx) error {
+	there, err := s.Store.ReadPast(ctx, b.rev, func(tx *store.Tx) error {
 		zones, err := tx.Zones("", 0)
 		if err != nil {
 			return err
@@ -174,11 +175,11 @@ type stood struct {
 	said  *zone.Said
 }
 
-func (s *Service) standings(ctx context.Context, rev int64, hosts []store.HostAt) (map[store.HostAt]stood, error) {
+func (s *Watching) standings(ctx context.Context, rev int64, hosts []store.HostAt) (map[store.HostAt]stood, error) {
 	out := map[store.HostAt]stood{}
-	err := s.store.ReadAt(ctx, rev, func(tx *store.Tx) error {
+	err := s.Store.ReadAt(ctx, rev, func(tx *store.Tx) error {
 		for _, at := range hosts {
-			z, h, err := findHost(tx, at.Name, s.now())
+			z, h, err := facts.FindHost(tx, at.Name, s.Now())
 			if err == nil && z.Name == at.Zone {
 				var choice zone.Choice
 				var said *zone.Said
@@ -196,7 +197,7 @@ func (s *Service) standings(ctx context.Context, rev int64, hosts []store.HostAt
 
 // compareStandings is the endpoints of hosts that stand otherwise at a revision than before
 // it.
-func (s *Service) compareStandings(ctx context.Context, b *batch, hosts []store.HostAt) ([]*changed, error) {
+func (s *Watching) compareStandings(ctx context.Context, b *batch, hosts []store.HostAt) ([]*changed, error) {
 	now, err := s.standings(ctx, b.rev, hosts)
 	if err != nil {
 		return nil, err
@@ -246,7 +247,7 @@ func (s *Service) compareStandings(ctx context.Context, b *batch, hosts []store.
 func (s *stood) message(i int) *pb.EndpointStanding {
 	e := &s.stand.Endpoints[i]
 	m := &pb.EndpointStanding{State: stateOf(e), Why: whyOf(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
-	if why := describeWithdrawal(s.host.Host); e.Answered && why != "" {
+	if why := facts.DescribeWithdrawal(s.host.Host); e.Answered && why != "" {
 		m.Why = "the host is " + why
 	}
 	return m

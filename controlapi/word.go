@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -23,26 +24,26 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 	if in.GetSay() == "drain" || in.GetSay() == "auto" {
 		action = access.EndpointDrain
 	}
-	c, err := s.authorize(ctx, action, endpointAt(in.GetFqdn(), in.GetId()), in)
+	c, err := s.Authorize(ctx, action, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	said, err := c.saying(in, in.GetReason())
+	said, err := readSaying(c.Resource.Name, in, in.GetReason())
 	if err != nil {
 		return nil, err
 	}
-	defer c.endMarker(&err)
+	defer said.endMarker(c, &err)
 	recorded := action
 	if said.say == model.SayNothing {
 		recorded = access.EndpointAuto
 	}
-	return change(c, func(p *plan) (*pb.SetEndpointWordResponse, error) {
-		z, h, err := p.host(name, "")
+	return call.Change(c, func(p *call.Plan) (*pb.SetEndpointWordResponse, error) {
+		z, h, err := p.Host(name, "")
 		if err != nil {
 			return nil, err
 		}
@@ -55,30 +56,30 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 			return nil, err
 		}
 		old := words[e.ID]
-		if self := c.who.Kind == access.EndpointSecret; self && old != nil && !old.Self {
+		if self := c.Who.Kind == access.EndpointSecret; self && old != nil && !old.Self {
 			return nil, model.E(model.Precondition, "say "+in.GetSay()+" of", name.Text()+" "+e.ID).In("say").
 				Because("an operator's word stands: " + wordText(old)).Hint("ask them, or an owner of the host, to take it back")
 		}
-		if old != nil && old.Say != model.SayDrain && c.who.Kind != access.EndpointSecret { // who may only drain takes back no more
-			if err := c.may(p.Tx, access.EndpointWord, c.resource); err != nil {
+		if old != nil && old.Say != model.SayDrain && c.Who.Kind != access.EndpointSecret { // who may only drain takes back no more
+			if err := c.May(p.Tx, access.EndpointWord, c.Resource); err != nil {
 				return nil, err
 			}
 		}
-		word, err := p.word(said, old)
+		word, err := said.word(p, old)
 		if err != nil {
 			return nil, err
 		}
 		if mayTakeAway(old, word) {
-			if err := p.guardHost(z, h, in.GetConfirmLast(), saidOf(e.ID, word), h.Data.Host); err != nil {
+			if err := guardHost(p, z, h, in.GetConfirmLast(), saidOf(e.ID, word), h.Data.Host); err != nil {
 				return nil, err
 			}
 		}
 		if word != old {
 			p.PutEndpointWord(z, name, e.ID, word)
-			p.zone = z
-			p.recordAs(recorded, z.Name, name, e.ID, wordText(old), wordText(word))
+			p.Changed = z
+			p.RecordAs(recorded, z.Name, name, e.ID, wordText(old), wordText(word))
 		}
-		if err := p.passOver(recorded, z, name, e.ID); err != nil {
+		if err := passOver(p, recorded, z, name, e.ID); err != nil {
 			return nil, err
 		}
 		return &pb.SetEndpointWordResponse{Word: wordMessage(word), Change: &pb.Change{}}, nil
@@ -87,22 +88,22 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 
 // SetHostWord says something of a host, or takes it back.
 func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (out *pb.SetHostWordResponse, err error) {
-	c, err := s.authorize(ctx, access.HostWord, hostAt(in.GetFqdn()), in)
+	c, err := s.Authorize(ctx, access.HostWord, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
+	defer c.Done(&err)
 	name, err := model.ParseHostName("fqdn", in.GetFqdn())
 	if err != nil {
 		return nil, err
 	}
-	said, err := c.saying(in, in.GetReason())
+	said, err := readSaying(c.Resource.Name, in, in.GetReason())
 	if err != nil {
 		return nil, err
 	}
-	defer c.endMarker(&err)
-	return change(c, func(p *plan) (*pb.SetHostWordResponse, error) {
-		z, h, err := p.host(name, "")
+	defer said.endMarker(c, &err)
+	return call.Change(c, func(p *call.Plan) (*pb.SetHostWordResponse, error) {
+		z, h, err := p.Host(name, "")
 		if err != nil {
 			return nil, err
 		}
@@ -110,21 +111,21 @@ func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (o
 		if err != nil {
 			return nil, err
 		}
-		word, err := p.word(said, old)
+		word, err := said.word(p, old)
 		if err != nil {
 			return nil, err
 		}
 		if mayTakeAway(old, word) {
-			if err := p.guardHost(z, h, in.GetConfirmLast(), saidOfHost(word), h.Data.Host); err != nil {
+			if err := guardHost(p, z, h, in.GetConfirmLast(), saidOfHost(word), h.Data.Host); err != nil {
 				return nil, err
 			}
 		}
 		if word != old {
 			p.PutHostWord(z, name, word)
-			p.zone = z
-			p.record(z.Name, name, "", wordText(old), wordText(word))
+			p.Changed = z
+			p.Record(z.Name, name, "", wordText(old), wordText(word))
 		}
-		if err := p.passOver(c.action, z, name, ""); err != nil {
+		if err := passOver(p, c.Action, z, name, ""); err != nil {
 			return nil, err
 		}
 		return &pb.SetHostWordResponse{Word: wordMessage(word), Change: &pb.Change{}}, nil
@@ -132,7 +133,7 @@ func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (o
 }
 
 // passOver takes back that endpoints are passed over: an operator has spoken.
-func (p *plan) passOver(action access.Action, z *model.Zone, host model.Name, id string) error {
+func passOver(p *call.Plan, action access.Action, z *model.Zone, host model.Name, id string) error {
 	overs, err := p.Overs(z, host)
 	if err != nil {
 		return err
@@ -140,8 +141,8 @@ func (p *plan) passOver(action access.Action, z *model.Zone, host model.Name, id
 	for of := range overs {
 		if id == "" || of == id {
 			p.PutOver(z, host, of, nil)
-			if p.zone = z; len(p.audits) == 0 {
-				p.recordAs(action, z.Name, host, of, "passed over", "")
+			if p.Changed = z; len(p.Audits) == 0 {
+				p.RecordAs(action, z.Name, host, of, "passed over", "")
 			}
 		}
 	}
@@ -153,21 +154,23 @@ type saying struct {
 	say    model.Saying // SayNothing: auto
 	reason string
 	span   time.Duration // 0: until it is taken back
+	marker string        // whose end ends the timed word that is said
+	former string        // of the word in whose place it is
 }
 
 var sayings = map[string]model.Saying{"up": model.SayUp, "down": model.SayDown, "drain": model.SayDrain, "auto": model.SayNothing}
 
-// saying reads a word. Errors are of kind Invalid.
-func (c *call) saying(in interface {
+// readSaying reads a word. Errors are of kind Invalid.
+func readSaying(of model.Name, in interface {
 	GetSay() string
 	GetFor() *durationpb.Duration
-}, reason string) (saying, error) {
-	w := saying{say: sayings[in.GetSay()], reason: reason}
+}, reason string) (*saying, error) {
+	w := &saying{say: sayings[in.GetSay()], reason: reason}
 	if in.GetFor() == nil {
 		return w, nil
 	}
-	bad := func(why string) (saying, error) {
-		return w, model.E(model.Invalid, "say "+in.GetSay()+" of", c.resource.Name.Text()).In("for").Because(why)
+	bad := func(why string) (*saying, error) {
+		return w, model.E(model.Invalid, "say "+in.GetSay()+" of", of.Text()).In("for").Because(why)
 	}
 	w.span = in.GetFor().AsDuration()
 	switch {
@@ -181,48 +184,48 @@ func (c *call) saying(in interface {
 
 // word is what is said, in the place of old: nil to say nothing, and old itself when that
 // says the same without an end.
-func (p *plan) word(said saying, old *model.Word) (*model.Word, error) {
-	c := p.call
-	self := c.who.Kind == access.EndpointSecret
-	if c.former = ""; old != nil {
-		c.former = old.Marker
+func (s *saying) word(p *call.Plan, old *model.Word) (*model.Word, error) {
+	c := p.Call
+	self := c.Who.Kind == access.EndpointSecret
+	if s.former = ""; old != nil {
+		s.former = old.Marker
 	}
 	switch {
-	case said.say == model.SayNothing:
+	case s.say == model.SayNothing:
 		return nil, nil
-	case old != nil && said.span == 0 && old.Marker == "" && old.Say == said.say && old.Reason == said.reason && old.Self == self:
+	case old != nil && s.span == 0 && old.Marker == "" && old.Say == s.say && old.Reason == s.reason && old.Self == self:
 		return old, nil
 	}
-	now := c.s.now().UTC().Truncate(time.Second)
-	w := &model.Word{Say: said.say, Reason: said.reason, By: c.who.String(), Self: self, Time: now}
-	if said.span == 0 {
+	now := c.Desk.Now().UTC().Truncate(time.Second)
+	w := &model.Word{Say: s.say, Reason: s.reason, By: c.Who.String(), Self: self, Time: now}
+	if s.span == 0 {
 		return w, nil
 	}
-	w.ExpireTime = now.Add(said.span)
-	if c.marker == "" { // one for all tries
-		if err := c.paceWrite(p); err != nil {
+	w.ExpireTime = now.Add(s.span)
+	if s.marker == "" { // one for all tries
+		if err := c.PaceWrite(p); err != nil {
 			return nil, err
 		}
 		var err error
-		if c.marker, err = c.s.store.Marker(c.ctx, said.span); err != nil {
+		if s.marker, err = c.Desk.Store.Marker(c.Ctx, s.span); err != nil {
 			return nil, err
 		}
 	}
-	w.Marker = c.marker
+	w.Marker = s.marker
 	return w, nil
 }
 
 // endMarker ends the marker of the word that was taken back, or of the one that could not
 // be said: nothing waits for it any more.
-func (c *call) endMarker(err *error) {
-	id := c.former
+func (s *saying) endMarker(c *call.Call, err *error) {
+	id := s.former
 	if *err != nil {
-		id = c.marker
+		id = s.marker
 	}
 	if id == "" || *err != nil && model.KindOf(*err) == model.Unavailable {
 		return // it may be needed
 	}
-	c.s.store.EndMarker(context.WithoutCancel(c.ctx), id)
+	c.Desk.Store.EndMarker(context.WithoutCancel(c.Ctx), id)
 }
 
 func takesAway(w *model.Word) bool {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"signpost/controlapi/call"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	stand "signpost/internal/standing"
@@ -65,7 +66,7 @@ func saidOfSite(site string, w *model.Word) alteration {
 
 // guardHost refuses a change that takes away the last endpoint of a host, unless it is
 // confirmed. Errors: Precondition.
-func (p *plan) guardHost(z *model.Zone, h store.Named, confirmed bool, alter alteration, next *model.Host) error {
+func guardHost(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter alteration, next *model.Host) error {
 	if confirmed {
 		return nil
 	}
@@ -78,7 +79,7 @@ func (p *plan) guardHost(z *model.Zone, h store.Named, confirmed bool, alter alt
 	if last == "" {
 		return nil
 	}
-	return model.E(model.Precondition, string(p.call.action), h.Name.Text()).In("confirm_last").Because(last).
+	return model.E(model.Precondition, string(p.Call.Action), h.Name.Text()).In("confirm_last").Because(last).
 		Hint("offer another first, or say that you mean it: --confirm-last, or confirm_last")
 }
 
@@ -86,12 +87,12 @@ func (p *plan) guardHost(z *model.Zone, h store.Named, confirmed bool, alter alt
 // not from the only one: then that is what it is meant for. Machines tell with their own
 // secrets where they are, and are not asked: an address that they have no more may be
 // another's.
-func (p *plan) guardCleared(z *model.Zone, h store.Named, confirmed bool, next *model.Host) error {
-	machine := p.call.who.Kind == access.HostSecret || p.call.who.Kind == access.EndpointSecret
+func guardCleared(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, next *model.Host) error {
+	machine := p.Call.Who.Kind == access.HostSecret || p.Call.Who.Kind == access.EndpointSecret
 	if machine || len(h.Data.Host.Endpoints) < 2 || addressed(next) >= addressed(h.Data.Host) {
 		return nil
 	}
-	return p.guardHost(z, h, confirmed, nothingMore, next)
+	return guardHost(p, z, h, confirmed, nothingMore, next)
 }
 
 // addressed is how many endpoints of a host have addresses.
@@ -135,22 +136,23 @@ func isOffered(s *zone.Standing) bool { return isUp(s) || s.State == zone.Down &
 const mostNamed = 5
 
 // guardSite is guardHost for all hosts that have an endpoint on a site.
-func (p *plan) guardSite(site string, confirmed bool, w *model.Word) error {
-	return p.guardAll(site, confirmed, saidOfSite(site, w), func(h *model.Host) bool {
+func guardSite(p *call.Plan, seen *guarded, site string, confirmed bool, w *model.Word) error {
+	return guardAll(p, seen, site, confirmed, saidOfSite(site, w), func(h *model.Host) bool {
 		return slices.ContainsFunc(h.Endpoints, func(e model.Endpoint) bool { return e.Site == site })
 	})
 }
 
 // guardChecker is guardHost for all hosts that a checker judges: of those that are left,
 // more than half may say down of what is up now.
-func (p *plan) guardChecker(site string, confirmed bool) error {
+func guardChecker(p *call.Plan, seen *guarded, site string, confirmed bool) error {
 	without := func(s *zone.Said) {
 		s.Checkers = slices.DeleteFunc(slices.Clone(s.Checkers), func(k model.Checker) bool { return k.Site == site })
 	}
-	return p.guardAll(site, confirmed, without, func(h *model.Host) bool { return judges(h, site) })
+	return guardAll(p, seen, site, confirmed, without, func(h *model.Host) bool { return judges(h, site) })
 }
 
-// guarded is what a try of a change has found out of all hosts, for the next one.
+// guarded is what a try of a change has found out of all hosts, for the next one; at
+// first nothing.
 type guarded struct {
 	rev  int64
 	last map[store.HostAt]bool // those of which the last endpoint would be taken away
@@ -159,7 +161,7 @@ type guarded struct {
 // guardAll is guardHost for all hosts that are concerned. When others change something
 // meanwhile, it is decided again on what they have changed, or in a zone where much happens
 // it would never come to its commit.
-func (p *plan) guardAll(site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
+func guardAll(p *call.Plan, seen *guarded, site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
 	if confirmed {
 		return nil
 	}
@@ -170,23 +172,22 @@ func (p *plan) guardAll(site string, confirmed bool, alter alteration, concerned
 		if err != nil {
 			return err
 		}
-		again := p.call.guarded
-		if again != nil {
-			changed, known := p.ChangedSince(again.rev)
+		if seen.last != nil {
+			changed, known := p.ChangedSince(seen.rev)
 			if known && !changed.Everywhere() && len(changed.Zones) == 0 {
-				err := p.guardAgain(again, changed.Hosts, takes)
-				again.rev = rev
+				err := guardAgain(p, seen, changed.Hosts, takes)
+				seen.rev = rev
 				return err
 			}
 		}
-		p.call.guarded = &guarded{rev: rev, last: map[store.HostAt]bool{}}
-		return p.guardEach(p.call.guarded, takes)
+		*seen = guarded{rev: rev, last: map[store.HostAt]bool{}}
+		return guardEach(p, seen, takes)
 	})
-	if err != nil || len(p.call.guarded.last) == 0 {
+	if err != nil || len(seen.last) == 0 {
 		return err
 	}
 	var named []string
-	for at := range p.call.guarded.last {
+	for at := range seen.last {
 		named = append(named, at.Name.Text())
 	}
 	slices.Sort(named)
@@ -194,12 +195,12 @@ func (p *plan) guardAll(site string, confirmed bool, alter alteration, concerned
 	if more := len(named) - mostNamed; more > 0 {
 		text += " and " + strconv.Itoa(more) + " others"
 	}
-	return model.E(model.Precondition, string(p.call.action), site).In("confirm_last").Because("nothing else would be up of " + text).
+	return model.E(model.Precondition, string(p.Call.Action), site).In("confirm_last").Because("nothing else would be up of " + text).
 		Hint("offer something elsewhere first, or say that you mean it: --confirm-last, or confirm_last")
 }
 
 // guardEach looks at all hosts.
-func (p *plan) guardEach(g *guarded, takes func(*zone.Said, *model.Host) bool) error {
+func guardEach(p *call.Plan, g *guarded, takes func(*zone.Said, *model.Host) bool) error {
 	said, err := stand.All(p.Tx)
 	if err != nil {
 		return err
@@ -222,7 +223,7 @@ func (p *plan) guardEach(g *guarded, takes func(*zone.Said, *model.Host) bool) e
 }
 
 // guardAgain looks at those that have changed.
-func (p *plan) guardAgain(g *guarded, changed []store.HostAt, takes func(*zone.Said, *model.Host) bool) error {
+func guardAgain(p *call.Plan, g *guarded, changed []store.HostAt, takes func(*zone.Said, *model.Host) bool) error {
 	for _, at := range changed {
 		delete(g.last, at)
 		z, err := p.Zone(at.Zone)

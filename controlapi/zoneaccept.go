@@ -3,6 +3,8 @@ package controlapi
 import (
 	"context"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	pb "signpost/proto/signpost/v1"
 )
@@ -11,18 +13,18 @@ import (
 // There need be no such zone: it may be the one that was lost. No etag guards it,
 // for what it lets go of is only known to the name servers.
 func (s *Service) AcceptZone(ctx context.Context, in *pb.AcceptZoneRequest) (out *pb.AcceptZoneResponse, err error) {
-	c, err := s.authorize(ctx, access.ZoneAccept, at(in.GetName()), in)
+	c, err := s.Authorize(ctx, access.ZoneAccept, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := ownerName("name", in.GetName())
+	defer c.Done(&err)
+	name, err := facts.ParseName("name", in.GetName())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.AcceptZoneResponse, error) {
+	return call.Change(c, func(p *call.Plan) (*pb.AcceptZoneResponse, error) {
 		p.Accept(name)
-		p.record(name, "", "what is lost of it is meant", "", "")
+		p.Record(name, "", "what is lost of it is meant", "", "")
 		return &pb.AcceptZoneResponse{Change: &pb.Change{}}, nil
 	})
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -32,12 +34,12 @@ type nameServer struct {
 
 // CreateZone makes a zone with its apex and the addresses of its own name servers.
 func (s *Service) CreateZone(ctx context.Context, in *pb.CreateZoneRequest) (out *pb.CreateZoneResponse, err error) {
-	c, err := s.authorize(ctx, access.ZoneCreate, at(in.GetName()), in)
+	c, err := s.Authorize(ctx, access.ZoneCreate, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	z, servers, err := newZone(in, s.now())
+	defer c.Done(&err)
+	z, servers, err := newZone(in, s.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -57,38 +59,38 @@ var errMoved = model.E(model.Aborted, "create zone", "").Because("others keep ch
 // the delegations of many zones of ours below it, are loaded before, as an import is.
 const maxPut = 16
 
-func (s *Service) createOnce(c *call, asked *model.Zone, servers []nameServer) (*pb.CreateZoneResponse, error) {
-	if out, done, err := repeated[*pb.CreateZoneResponse](c); done || err != nil {
+func (s *Service) createOnce(c *call.Call, asked *model.Zone, servers []nameServer) (*pb.CreateZoneResponse, error) {
+	if out, done, err := call.Repeated[*pb.CreateZoneResponse](c); done || err != nil {
 		return out, err
 	}
 	var lower map[model.Name]*model.NameData
-	if err := c.read(func(tx *store.Tx) (err error) {
-		lower, err = (&plan{Tx: tx, call: c}).lowerZones(asked.Name, nil)
+	if err := c.Read(func(tx *store.Tx) (err error) {
+		lower, err = lowerZones(c.PlanOf(tx), asked.Name, nil)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	if len(lower) <= maxPut {
-		return change(c, func(p *plan) (*pb.CreateZoneResponse, error) { return p.createZone(asked, servers, nil, nil) })
+		return call.Change(c, func(p *call.Plan) (*pb.CreateZoneResponse, error) { return createZone(p, asked, servers, nil, nil) })
 	}
-	claim, err := s.store.ClaimImport(c.ctx, asked.Name, c.who.String(), s.now())
+	claim, err := s.Store.ClaimImport(c.Ctx, asked.Name, c.Who.String(), s.Now())
 	if err != nil {
 		return nil, err
 	}
 	defer s.release(c, claim)
 	mine := *c
-	mine.ctx = claim.Context()
+	mine.Ctx = claim.Context()
 	if err := claim.Load(maps.All(lower), func(int) {}); err != nil {
 		return nil, err
 	}
-	return change(&mine, func(p *plan) (*pb.CreateZoneResponse, error) { return p.createZone(asked, servers, lower, claim) })
+	return call.Change(&mine, func(p *call.Plan) (*pb.CreateZoneResponse, error) { return createZone(p, asked, servers, lower, claim) })
 }
 
 // createZone writes a new zone. What it must hold of the zones below it comes before
 // the addresses of its own name servers; with a claim it is loaded already. Errors: errMoved when that is no longer what it must hold.
-func (p *plan) createZone(asked *model.Zone, servers []nameServer, loaded map[model.Name]*model.NameData, claim *store.Claim) (*pb.CreateZoneResponse, error) {
+func createZone(p *call.Plan, asked *model.Zone, servers []nameServer, loaded map[model.Name]*model.NameData, claim *store.Claim) (*pb.CreateZoneResponse, error) {
 	z := *asked
-	lower, err := p.startZone(&z, func(name model.Name) ([]netip.Addr, error) {
+	lower, err := startZone(p, &z, func(name model.Name) ([]netip.Addr, error) {
 		i := slices.IndexFunc(servers, func(ns nameServer) bool { return ns.name == name })
 		return servers[i].addrs, nil
 	})
@@ -109,7 +111,7 @@ func (p *plan) createZone(asked *model.Zone, servers []nameServer, loaded map[mo
 		}
 		maps.DeleteFunc(names, func(n model.Name, _ *model.NameData) bool { return loaded[n] != nil })
 	}
-	if err := p.putNames(&z, names); err != nil {
+	if err := putNames(p, &z, names); err != nil {
 		return nil, err
 	}
 	if err := z.Check(); err != nil {
@@ -119,8 +121,8 @@ func (p *plan) createZone(asked *model.Zone, servers []nameServer, loaded map[mo
 	if err != nil {
 		return nil, err
 	}
-	p.putZone(&z, m)
-	p.record(z.Name, "", "", "", fmt.Sprintf("name servers %v, %s", m.NameServers, settings(&z)))
+	putZone(p, &z, m)
+	p.Record(z.Name, "", "", "", fmt.Sprintf("name servers %v, %s", m.NameServers, settings(&z)))
 	return &pb.CreateZoneResponse{Zone: m, Change: &pb.Change{}}, nil
 }
 
@@ -156,7 +158,7 @@ func newZone(in *pb.CreateZoneRequest, now time.Time) (*model.Zone, []nameServer
 }
 
 func zoneName(text string) (model.Name, error) {
-	name, err := ownerName("name", text)
+	name, err := facts.ParseName("name", text)
 	if err == nil && name.IsWildcard() {
 		err = model.E(model.Invalid, "create zone", name.Text()).In("name").Because("a wildcard is no zone")
 	}
@@ -203,7 +205,7 @@ func nameServers(z *model.Zone, in []*pb.NameServer) ([]nameServer, error) {
 // startZone checks that a zone may begin here, gives it its numbers and writes its
 // delegation into the zone above. It answers what the new zone must hold of the
 // zones below it.
-func (p *plan) startZone(z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) (map[model.Name]*model.NameData, error) {
+func startZone(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) (map[model.Name]*model.NameData, error) {
 	_, err := p.Zone(z.Name)
 	if err == nil {
 		return nil, model.E(model.AlreadyExists, "create zone", z.Name.Text()).In("name").Because("there is such a zone")
@@ -211,14 +213,14 @@ func (p *plan) startZone(z *model.Zone, addrs func(model.Name) ([]netip.Addr, er
 	if model.KindOf(err) != model.NotFound {
 		return nil, err
 	}
-	if err := p.delegate(z, addrs); err != nil {
+	if err := delegate(p, z, addrs); err != nil {
 		return nil, err
 	}
 	if z.Incarnation, err = p.NewNumber(); err != nil {
 		return nil, err
 	}
 	z.Generation = z.Incarnation
-	return p.lowerZones(z.Name, nil)
+	return lowerZones(p, z.Name, nil)
 }
 
 // glue is what a new zone says of the addresses of those of its name servers that

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -14,12 +16,12 @@ import (
 
 // UpdateZonePolicy changes who may do what in a zone.
 func (s *Service) UpdateZonePolicy(ctx context.Context, in *pb.UpdateZonePolicyRequest) (out *pb.UpdateZonePolicyResponse, err error) {
-	c, err := s.authorize(ctx, access.ZoneOpen, at(in.GetName()), in)
+	c, err := s.Authorize(ctx, access.ZoneOpen, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := ownerName("name", in.GetName())
+	defer c.Done(&err)
+	name, err := facts.ParseName("name", in.GetName())
 	if err != nil {
 		return nil, err
 	}
@@ -27,28 +29,28 @@ func (s *Service) UpdateZonePolicy(ctx context.Context, in *pb.UpdateZonePolicyR
 		return nil, model.E(model.Invalid, "change who may register", in.GetName()).In("default_reserved").
 			Because("there are patterns in reserved, too").Hint("give one of them")
 	}
-	return change(c, func(p *plan) (*pb.UpdateZonePolicyResponse, error) {
+	return call.Change(c, func(p *call.Plan) (*pb.UpdateZonePolicyResponse, error) {
 		z, err := p.Zone(name)
 		if err != nil {
 			return nil, err
 		}
 		old, err := p.Policy(z)
 		if err == nil {
-			old, err = standingPolicy(p.Tx, old, s.now())
+			old, err = facts.StandingPolicy(p.Tx, old, s.Now())
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := checkEtag(in.GetEtag(), name.Text(), old.ModRevision); err != nil {
+		if err := call.CheckEtag(in.GetEtag(), name.Text(), old.ModRevision); err != nil {
 			return nil, err
 		}
-		next, err := withPolicy(*old, in, c.maker(), s.now())
+		next, err := withPolicy(*old, in, c.Maker(), s.Now())
 		if err != nil {
 			return nil, err
 		}
 		if before, after := describePolicy(old), describePolicy(next); before != after || !next.Grants.Equal(old.Grants) {
 			p.PutPolicy(z, next)
-			p.record(name, "", "", before, after)
+			p.Record(name, "", "", before, after)
 		}
 		return &pb.UpdateZonePolicyResponse{Policy: policyMessage(next), Change: &pb.Change{}}, nil
 	})
@@ -136,7 +138,7 @@ func policyMessage(p *model.ZonePolicy) *pb.ZonePolicy {
 	d := p.WithDefaults()
 	return &pb.ZonePolicy{
 		Admins: words(p.Admins), Register: p.Register.String(), Groups: words(p.Groups),
-		Reserved: d.Reserved, Depth: d.Depth, MaxHosts: d.MaxHosts, MaxChanges: d.MaxChanges, Etag: etag(p.ModRevision),
+		Reserved: d.Reserved, Depth: d.Depth, MaxHosts: d.MaxHosts, MaxChanges: d.MaxChanges, Etag: call.Etag(p.ModRevision),
 		Quarantine: uint32(max(0, d.Quarantine)), Lease: d.Lease, MaxRecords: d.MaxRecords, MaxOctets: d.MaxOctets, MaxNames: d.MaxNames,
 		PrivateAddresses: !d.NoPrivate,
 	}

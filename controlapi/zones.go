@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -14,16 +16,16 @@ import (
 
 // GetZone shows a zone.
 func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Zone, err error) {
-	c, err := s.authorize(ctx, access.ZoneRead, at(in.GetName()), in)
+	c, err := s.Authorize(ctx, access.ZoneRead, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := ownerName("name", in.GetName())
+	defer c.Done(&err)
+	name, err := facts.ParseName("name", in.GetName())
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(func(tx *store.Tx) error {
+	err = c.Read(func(tx *store.Tx) error {
 		z, err := tx.Zone(name)
 		if err != nil {
 			return err
@@ -34,7 +36,7 @@ func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Z
 		if out.Import, err = importMessage(tx, name); err != nil {
 			return err
 		}
-		if err := c.showPolicy(tx, z, out); err != nil {
+		if err := showPolicy(c, tx, z, out); err != nil {
 			return err
 		}
 		if out.Policy == nil && out.Import != nil {
@@ -46,16 +48,16 @@ func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Z
 }
 
 // showPolicy adds to a zone what callers may know of who may do what in it.
-func (c *call) showPolicy(tx *store.Tx, z *model.Zone, m *pb.Zone) error {
+func showPolicy(c *call.Call, tx *store.Tx, z *model.Zone, m *pb.Zone) error {
 	policy, err := tx.Policy(z)
 	if err == nil {
-		policy, err = standingPolicy(tx, policy, c.s.now())
+		policy, err = facts.StandingPolicy(tx, policy, c.Desk.Now())
 	}
 	if err != nil {
 		return err
 	}
 	m.Public = policy.Register == model.RegisterEveryone
-	if c.may(tx, access.ZoneOpen, access.Resource{Name: z.Name}) == nil {
+	if c.May(tx, access.ZoneOpen, access.Resource{Name: z.Name}) == nil {
 		m.Policy = policyMessage(policy)
 	}
 	return nil
@@ -74,23 +76,23 @@ func importMessage(tx *store.Tx, zone model.Name) (*pb.ImportStatus, error) {
 
 // ListZones shows zones in the order of their names read from the right.
 func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *pb.ListZonesResponse, err error) {
-	c, err := s.authorize(ctx, access.ZoneList, access.Resource{}, in)
+	c, err := s.Authorize(ctx, access.ZoneList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	query := listOf("zones")
-	after, err := query.read(in.GetPageToken())
+	defer c.Done(&err)
+	query := call.ListOf("zones")
+	after, err := query.Read(in.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
 	if after != "" {
 		if name, err := model.ParseName(after); err != nil || string(name) != after {
-			return nil, badToken(in.GetPageToken())
+			return nil, call.BadToken(in.GetPageToken())
 		}
 	}
-	size := pageSize(in.GetPageSize())
-	err = c.read(func(tx *store.Tx) error {
+	size := call.PageSize(in.GetPageSize())
+	err = c.Read(func(tx *store.Tx) error {
 		out = &pb.ListZonesResponse{}
 		last := model.Name("") // that is shown
 		for from := model.Name(after); ; {
@@ -99,16 +101,16 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 				return err
 			}
 			for _, z := range zones {
-				if c.may(tx, access.ZoneRead, access.Resource{Name: z.Name}) != nil {
+				if c.May(tx, access.ZoneRead, access.Resource{Name: z.Name}) != nil {
 					continue
 				}
 				if len(out.Zones) == size {
-					out.NextPageToken = query.token(last.String())
+					out.NextPageToken = query.Token(last.String())
 					return nil
 				}
 				m, err := zoneMessage(tx, z)
 				if err == nil {
-					err = c.showPolicy(tx, z, m)
+					err = showPolicy(c, tx, z, m)
 				}
 				if err != nil {
 					return err
@@ -131,21 +133,21 @@ func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out
 	if in.LocalAddresses != nil {
 		action = access.ZoneLimits
 	}
-	c, err := s.authorize(ctx, action, at(in.GetName()), in)
+	c, err := s.Authorize(ctx, action, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := ownerName("name", in.GetName())
+	defer c.Done(&err)
+	name, err := facts.ParseName("name", in.GetName())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.UpdateZoneResponse, error) {
+	return call.Change(c, func(p *call.Plan) (*pb.UpdateZoneResponse, error) {
 		old, err := p.Zone(name)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkEtag(in.GetEtag(), name.Text(), old.ModRevision); err != nil {
+		if err := call.CheckEtag(in.GetEtag(), name.Text(), old.ModRevision); err != nil {
 			return nil, err
 		}
 		z := *old
@@ -162,8 +164,8 @@ func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out
 			return nil, err
 		}
 		if before, after := settings(old), settings(&z); before != after {
-			p.putZone(&z, m)
-			p.record(name, "", "", before, after)
+			putZone(p, &z, m)
+			p.Record(name, "", "", before, after)
 		}
 		return &pb.UpdateZoneResponse{Zone: m, Change: &pb.Change{}}, nil
 	})
@@ -177,8 +179,8 @@ func set[T any](field *T, to *T) {
 
 // putZone plans the writing of a zone and prepares its message for stamp, which
 // adds the revision of the change to the serial.
-func (p *plan) putZone(z *model.Zone, m *pb.Zone) {
-	p.zone = z
+func putZone(p *call.Plan, z *model.Zone, m *pb.Zone) {
+	p.Changed = z
 	p.PutZone(z)
 	m.Serial = z.Serial(0)
 }
@@ -191,21 +193,21 @@ func settings(z *model.Zone) string {
 
 // DeleteZone removes a zone, with force all that is in it.
 func (s *Service) DeleteZone(ctx context.Context, in *pb.DeleteZoneRequest) (out *pb.DeleteZoneResponse, err error) {
-	c, err := s.authorize(ctx, access.ZoneDelete, at(in.GetName()), in)
+	c, err := s.Authorize(ctx, access.ZoneDelete, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
 	}
-	defer c.done(&err)
-	name, err := ownerName("name", in.GetName())
+	defer c.Done(&err)
+	name, err := facts.ParseName("name", in.GetName())
 	if err != nil {
 		return nil, err
 	}
-	return change(c, func(p *plan) (*pb.DeleteZoneResponse, error) {
+	return call.Change(c, func(p *call.Plan) (*pb.DeleteZoneResponse, error) {
 		z, err := p.Zone(name)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkEtag(in.GetEtag(), name.Text(), z.ModRevision); err != nil {
+		if err := call.CheckEtag(in.GetEtag(), name.Text(), z.ModRevision); err != nil {
 			return nil, err
 		}
 		if !in.GetForce() {
@@ -218,12 +220,12 @@ func (s *Service) DeleteZone(ctx context.Context, in *pb.DeleteZoneRequest) (out
 					Because("it holds names, " + held.Text() + " among them").Hint("delete it with force to remove all that is in it")
 			}
 		}
-		if err := p.undelegate(z); err != nil {
+		if err := undelegate(p, z); err != nil {
 			return nil, err
 		}
-		p.zone, p.gone = z, true
+		p.Changed, p.Gone = z, true
 		p.DeleteZone(z)
-		p.record(name, "", "", fmt.Sprintf("name servers %v, %s", z.NS(), settings(z)), "")
+		p.Record(name, "", "", fmt.Sprintf("name servers %v, %s", z.NS(), settings(z)), "")
 		return &pb.DeleteZoneResponse{Change: &pb.Change{}}, nil
 	})
 }
@@ -269,7 +271,7 @@ func zoneMessage(tx *store.Tx, z *model.Zone) (*pb.Zone, error) {
 	m := &pb.Zone{
 		Name: z.Name.Text(), Ttl: d.TTL, MinTtl: d.MinTTL, MaxTtl: d.MaxTTL, NegativeTtl: d.NegativeTTL,
 		LocalAddresses: z.LocalAddresses, Serial: z.Serial(rev),
-		CreateTime: timestamppb.New(z.CreateTime), Etag: etag(z.ModRevision),
+		CreateTime: timestamppb.New(z.CreateTime), Etag: call.Etag(z.ModRevision),
 	}
 	for _, ns := range z.NS() {
 		m.NameServers = append(m.NameServers, model.NameOf(ns).Text())

@@ -1,4 +1,7 @@
-package controlapi
+// Package facts answers one question: what does state say of a name now? What is there,
+// whose it is, and what a decision about it rests on; what tokens made of it that have
+// ended is not there.
+package facts
 
 import (
 	"slices"
@@ -12,9 +15,9 @@ import (
 	"signpost/internal/store"
 )
 
-// known is a resource with all that a decision about a person rests on. What is not
+// Known is a resource with all that a decision about a person rests on. What is not
 // there is left out: then nobody but an operator has a right to it.
-func known(tx *store.Tx, who access.Principal, a access.Action, r access.Resource, now time.Time) (access.Resource, error) {
+func Known(tx *store.Tx, who access.Principal, a access.Action, r access.Resource, now time.Time) (access.Resource, error) {
 	if r.Name == "" {
 		return r, nil
 	}
@@ -29,11 +32,11 @@ func known(tx *store.Tx, who access.Principal, a access.Action, r access.Resourc
 		}
 		return r, err
 	}
-	if r.Policy, err = standingPolicy(tx, r.Policy, now); err != nil {
+	if r.Policy, err = StandingPolicy(tx, r.Policy, now); err != nil {
 		return r, err
 	}
-	if h := hostOn(path); h != nil {
-		host, err := standing(tx, h.Host, now)
+	if h := HostOn(path); h != nil {
+		host, err := Standing(tx, h.Host, now)
 		if err != nil {
 			return r, err
 		}
@@ -48,11 +51,11 @@ func known(tx *store.Tx, who access.Principal, a access.Action, r access.Resourc
 	return r, err
 }
 
-// knownOf is a resource with what a decision about the secret of a host, or of an
+// KnownOf is a resource with what a decision about the secret of a host, or of an
 // endpoint of it, rests on. That of a
 // host that is no more is no longer right, which identify says.
-func knownOf(tx *store.Tx, host model.Name, r access.Resource, now time.Time) (access.Resource, error) {
-	_, h, err := findHost(tx, host, now)
+func KnownOf(tx *store.Tx, host model.Name, r access.Resource, now time.Time) (access.Resource, error) {
+	_, h, err := FindHost(tx, host, now)
 	switch {
 	case err == nil:
 		r.Host, r.Blocked = host, h.Host.Blocked
@@ -62,21 +65,6 @@ func knownOf(tx *store.Tx, host model.Name, r access.Resource, now time.Time) (a
 	return r, err
 }
 
-// hostOn is the host that the first name of a path is or belongs to; nil when there is
-// none, or a delegation or DNAME comes before it: what is at and below those is for the
-// zone's administrators, who say there where others find their answers.
-func hostOn(path []store.Named) *store.Named {
-	for i, n := range path {
-		if n.Data != nil && n.Data.Host != nil && n.Host != nil {
-			return &path[i]
-		}
-		if cutAbove(path[i : i+1]) {
-			break
-		}
-	}
-	return nil
-}
-
 // placeOf is the zone whose administrators decide about a resource, and the names from
 // the resource's up to the zone's apex.
 func placeOf(tx *store.Tx, a access.Action, r access.Resource) (*model.Zone, []store.Named, error) {
@@ -84,12 +72,12 @@ func placeOf(tx *store.Tx, a access.Action, r access.Resource) (*model.Zone, []s
 		z, err := tx.Zone(r.Name)
 		return z, nil, err
 	}
-	z, path, err := findPath(tx, r.Name)
+	z, path, err := FindPath(tx, r.Name)
 	if err != nil || len(path) > 0 || r.Type != dns.TypeDS {
 		return z, path, err
 	}
 	// The DS of an apex is the upper zone's (RFC 4035 section 2.4), and so is the word on it.
-	above, err := upper(tx, r.Name)
+	above, err := Upper(tx, r.Name)
 	if err != nil || above == nil {
 		return z, path, err
 	}
@@ -133,7 +121,7 @@ func obstacle(tx *store.Tx, who access.Principal, z *model.Zone, policy *model.Z
 			return is(model.ErrReserved, "a name server of zone "+z.Name.Text()+" has that name, or one below it")
 		}
 	}
-	if cutAbove(path) {
+	if CutAbove(path) {
 		return is(model.ErrRecords, "it is at or below a delegation or DNAME")
 	}
 	why, err := keptFor(tx, who, z, policy, path, now)
@@ -188,7 +176,7 @@ func obstacle(tx *store.Tx, who access.Principal, z *model.Zone, policy *model.Z
 				continue
 			}
 		}
-		if !isBelowAny(n.Name, hosts) || n.Data.Host != nil || cutAbove([]store.Named{n}) {
+		if !isBelowAny(n.Name, hosts) || n.Data.Host != nil || CutAbove([]store.Named{n}) {
 			return is(model.ErrNotFree, "there are names below it that are not yours")
 		}
 	}

@@ -1,4 +1,4 @@
-package controlapi
+package call
 
 import (
 	"signpost/internal/access"
@@ -10,14 +10,14 @@ import (
 // another service, and gives the hash that is kept of it; nil: none of ours yet. Errors:
 // Unauthenticated when it is neither; Unavailable when this control service cannot know,
 // for it does not hold the master key that the latter is sealed with.
-func (c credential) checkSecret(tx *store.Tx, z *model.Zone, h store.Named) ([]byte, error) {
+func (c Credential) checkSecret(tx *store.Tx, z *model.Zone, h store.Named) ([]byte, error) {
 	if c.legacy == "" {
-		if !c.secret.Is(h.Host.SecretHash) {
+		if !c.Secret.Is(h.Host.SecretHash) {
 			return nil, access.Wrong()
 		}
-		return c.secret.Sum[:], nil
+		return c.Secret.Sum[:], nil
 	}
-	kept, err := openLegacy(tx, z, h)
+	kept, err := OpenLegacy(tx, z, h)
 	if err != nil {
 		return nil, err
 	}
@@ -27,8 +27,8 @@ func (c credential) checkSecret(tx *store.Tx, z *model.Zone, h store.Named) ([]b
 	return h.Host.SecretHash, nil
 }
 
-// openLegacy is the secret that a host has of another service; nil: none.
-func openLegacy(tx *store.Tx, z *model.Zone, h store.Named) (*access.LegacySecret, error) {
+// OpenLegacy is the secret that a host has of another service; nil: none.
+func OpenLegacy(tx *store.Tx, z *model.Zone, h store.Named) (*access.LegacySecret, error) {
 	if h.Host.LegacySecret == nil {
 		return nil, nil
 	}
@@ -40,16 +40,16 @@ func openLegacy(tx *store.Tx, z *model.Zone, h store.Named) (*access.LegacySecre
 	return &kept, err
 }
 
-// replaceLegacy is next with a hash of ours in the place of the other service's, when the
+// ReplaceLegacy is next with a hash of ours in the place of the other service's, when the
 // call was made with the secret for the first time. The change stands on the hash that the
 // secret was right by; whoever comes at the same time with the same secret decides again,
 // on the new hash, by which it is right, too.
-func (p *plan) replaceLegacy(z *model.Zone, old store.Named, next *model.HostControl) (*model.HostControl, error) {
-	shown := p.call.credential.legacy
+func (p *Plan) ReplaceLegacy(z *model.Zone, old store.Named, next *model.HostControl) (*model.HostControl, error) {
+	shown := p.Call.Credential.legacy
 	if shown == "" {
 		return next, nil
 	}
-	kept, err := openLegacy(p.Tx, z, old)
+	kept, err := OpenLegacy(p.Tx, z, old)
 	if err != nil || kept == nil || kept.Used() {
 		return next, err
 	}

@@ -1,4 +1,4 @@
-package controlapi
+package call
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func (b Barred) address(a netip.Addr) bool {
 	return len(b.Addresses) > 0 && !a.IsValid() || slices.ContainsFunc(b.Addresses, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
 }
 
-func (b Barred) host(name model.Name) bool {
+func (b Barred) Host(name model.Name) bool {
 	for n, ok := name, name != "" && len(b.Hosts) > 0; ok; n, ok = n.Parent() {
 		if slices.ContainsFunc(b.Hosts, func(pattern string) bool { return model.Matches(pattern, n.Text()) }) {
 			return true
@@ -87,34 +87,34 @@ func (b Barred) agent(text string) bool {
 // CheckBarred refuses callers by where they come from and by what they say of
 // themselves, before their credential is looked at: fqdns is the hosts that they name.
 // For protocols that say so first; all calls are checked in any case. Errors: Denied.
-func (s *Service) CheckBarred(ctx context.Context, fqdns ...string) error {
-	if s.barred.address(callerOf(ctx).Source) {
-		return s.bar("address", "whoami", "")
+func (d *Desk) CheckBarred(ctx context.Context, fqdns ...string) error {
+	if d.Barred.address(CallerOf(ctx).Source) {
+		return d.Bar("address", "whoami", "")
 	}
 	for _, f := range fqdns {
-		if n := hostAt(f).Name; s.barred.host(n) {
-			return s.bar("host", "whoami", n)
+		if n := HostAt(f).Name; d.Barred.Host(n) {
+			return d.Bar("host", "whoami", n)
 		}
 	}
 	return nil
 }
 
 // barredBy is the list that bars a caller of whom it is known who they are; "": none.
-func (c *call) barredBy() string {
-	b := c.s.barred
-	operator := c.who.Kind == access.Admin || c.who.Operator
+func (c *Call) barredBy() string {
+	b := c.Desk.Barred
+	operator := c.Who.Kind == access.Admin || c.Who.Operator
 	switch {
-	case c.who.Kind == access.User && c.who.Among(b.Principals):
+	case c.Who.Kind == access.User && c.Who.Among(b.Principals):
 		return "principal"
-	case !operator && (b.host(c.who.Host) || b.host(c.resource.Name)):
+	case !operator && (b.Host(c.Who.Host) || b.Host(c.Resource.Name)):
 		return "host"
 	}
 	return ""
 }
 
-// bar refuses a call and counts it.
-func (s *Service) bar(by string, a access.Action, name model.Name) error {
-	s.metrics.barred.WithLabelValues(by).Inc()
+// Bar refuses a call and counts it.
+func (d *Desk) Bar(by string, a access.Action, name model.Name) error {
+	d.metrics.barred.WithLabelValues(by).Inc()
 	cause := model.ErrBarred
 	if by == "agent" {
 		cause = model.ErrBadAgent
@@ -129,7 +129,7 @@ var barredWhy = map[string]string{
 	"principal": "you are on this service's list of blocked people and groups",
 }
 
-func (c *call) bar(by string) error {
-	c.refused = true
-	return c.s.bar(by, c.action, c.resource.Name)
+func (c *Call) bar(by string) error {
+	c.Refused = true
+	return c.Desk.Bar(by, c.Action, c.Resource.Name)
 }

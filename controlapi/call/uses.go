@@ -1,4 +1,4 @@
-package controlapi
+package call
 
 import (
 	"context"
@@ -68,30 +68,30 @@ func (u *uses) wrote(some map[store.Use]time.Time) {
 
 // NoteUses writes when credentials were last used, until ctx ends, and then once more.
 // What it cannot write it tries again.
-func (s *Service) NoteUses(ctx context.Context) {
+func (d *Desk) NoteUses(ctx context.Context) {
 	for tick := time.NewTicker(noteEvery); ; {
 		select {
 		case <-ctx.Done():
 			tick.Stop()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			s.noteUses(last)
+			d.noteUses(last)
 			return
 		case <-tick.C:
-			s.noteUses(ctx)
+			d.noteUses(ctx)
 		}
 	}
 }
 
 // noteUses writes once.
-func (s *Service) noteUses(ctx context.Context) {
-	some := s.uses.take()
+func (d *Desk) noteUses(ctx context.Context) {
+	some := d.uses.take()
 	if len(some) == 0 {
 		return
 	}
-	if err := s.store.SaveUses(ctx, some); err != nil {
-		s.log.Debug("when credentials were last used is not written", "error", err)
+	if err := d.Store.SaveUses(ctx, some); err != nil {
+		d.Log.Debug("when credentials were last used is not written", "error", err)
 		return
 	}
-	s.uses.wrote(some)
+	d.uses.wrote(some)
 }

@@ -1,4 +1,4 @@
-package controlapi
+package call
 
 import (
 	"cmp"
@@ -16,44 +16,44 @@ import (
 // beyond are answered at once.
 const mostDelayed = 256
 
-func (c *call) shown() (limits.Credential, time.Time) {
-	sum := sha256.Sum256([]byte(c.caller.Authorization))
-	return limits.Credential(sum[:16]), c.s.now()
+func (c *Call) shown() (limits.Credential, time.Time) {
+	sum := sha256.Sum256([]byte(c.Caller.Authorization))
+	return limits.Credential(sum[:16]), c.Desk.Now()
 }
 
 // locked refuses a credential that was wrong too often.
-func (c *call) locked() error {
+func (c *Call) locked() error {
 	credential, now := c.shown()
-	if wait := c.s.guesses.Locked(limits.Network(c.caller.Source), credential, now); wait > 0 {
+	if wait := c.Desk.guesses.Locked(limits.Network(c.Caller.Source), credential, now); wait > 0 {
 		c.wrong = true
-		c.s.metrics.guesses.WithLabelValues("locked").Inc()
+		c.Desk.metrics.guesses.WithLabelValues("locked").Inc()
 		return tooManyGuesses(wait)
 	}
 	return nil
 }
 
 // guessed counts a wrong credential and is what is answered, after a while.
-func (c *call) guessed(wrong error) error {
+func (c *Call) guessed(wrong error) error {
 	credential, now := c.shown()
-	f := c.s.guesses.Failed(limits.Network(c.caller.Source), credential, now)
+	f := c.Desk.guesses.Failed(limits.Network(c.Caller.Source), credential, now)
 	if f.Delay > 0 {
 		select {
-		case c.s.delayed <- struct{}{}:
+		case c.Desk.delayed <- struct{}{}:
 			t := time.NewTimer(f.Delay)
 			select {
 			case <-t.C:
-			case <-c.ctx.Done():
+			case <-c.Ctx.Done():
 			}
 			t.Stop()
-			<-c.s.delayed
+			<-c.Desk.delayed
 		default:
 		}
 	}
 	if f.Retry == 0 {
-		c.s.metrics.guesses.WithLabelValues("wrong").Inc()
+		c.Desk.metrics.guesses.WithLabelValues("wrong").Inc()
 		return wrong
 	}
-	c.s.metrics.guesses.WithLabelValues("too_many").Inc()
+	c.Desk.metrics.guesses.WithLabelValues("too_many").Inc()
 	return tooManyGuesses(f.Retry).From(wrong)
 }
 
@@ -76,51 +76,51 @@ const (
 // paceCall counts a call, once, before it is decided on, so that those that are refused and
 // those that change nothing count, too; it refuses it when there were too many.
 // Operators have no bound. Errors: Exhausted.
-func (c *call) paceCall() error {
-	if c.counted || c.who.Kind == access.Admin || c.who.Operator {
+func (c *Call) paceCall() error {
+	if c.counted || c.Who.Kind == access.Admin || c.Who.Operator {
 		return nil
 	}
 	c.counted = true
-	perMinute, who := triesAMinute, "tries "+c.who.Name()
-	count, hint := c.s.metrics.paced, "change less often, and only what is not so already"
-	if c.action.Looks() || c.action == access.EndpointBeat {
-		perMinute, who = readsAMinute, "all "+c.who.Name()
-		count, hint = c.s.metrics.pacedReads, "ask less often, or follow changes with watch"
+	perMinute, who := triesAMinute, "tries "+c.Who.Name()
+	count, hint := c.Desk.metrics.paced, "change less often, and only what is not so already"
+	if c.Action.Looks() || c.Action == access.EndpointBeat {
+		perMinute, who = readsAMinute, "all "+c.Who.Name()
+		count, hint = c.Desk.metrics.pacedReads, "ask less often, or follow changes with watch"
 	}
 	switch {
-	case c.who.Kind == access.Nobody:
-		perMinute, who = nobodysAMinute, "from "+limits.Network(c.caller.Source).String()
-	case c.action == access.StatusRead:
-		perMinute, who = statusAMinute, "status "+c.who.Name()
+	case c.Who.Kind == access.Nobody:
+		perMinute, who = nobodysAMinute, "from "+limits.Network(c.Caller.Source).String()
+	case c.Action == access.StatusRead:
+		perMinute, who = statusAMinute, "status "+c.Who.Name()
 	}
-	wait := c.s.reads.Take(who, perMinute, c.s.now())
+	wait := c.Desk.reads.Take(who, perMinute, c.Desk.Now())
 	if wait == 0 {
 		return nil
 	}
 	count.Inc()
-	c.refused = true
-	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
+	c.Refused = true
+	return model.E(model.Exhausted, string(c.Action), c.Resource.Name.Text()).
 		Because("you have asked more than " + strconv.Itoa(perMinute) + " times a minute").Hint(hint).After(wait)
 }
 
 // pace counts a change, once for each call, and refuses it when the principal has made
 // too many of late. What etcd keeps for a call with a request id is one, too. Operators
 // have no bound. Errors: Exhausted.
-func (c *call) pace(p *plan) error {
-	if len(p.audits) == 0 && c.caller.RequestID == "" {
+func (c *Call) pace(p *Plan) error {
+	if len(p.Audits) == 0 && c.Caller.RequestID == "" {
 		return nil
 	}
-	return c.paceWrite(p)
+	return c.PaceWrite(p)
 }
 
-// paceWrite is pace for what is written whatever comes of the change.
-func (c *call) paceWrite(p *plan) error {
-	if c.paced || c.who.Kind == access.Admin || c.who.Operator {
+// PaceWrite is pace for what is written whatever comes of the change.
+func (c *Call) PaceWrite(p *Plan) error {
+	if c.paced || c.Who.Kind == access.Admin || c.Who.Operator {
 		return nil
 	}
-	zones := p.each
+	zones := p.Each
 	if len(zones) == 0 {
-		zones = []*model.Zone{cmp.Or(p.in, p.zone)}
+		zones = []*model.Zone{cmp.Or(p.In, p.Changed)}
 	}
 	for _, z := range zones {
 		if err := c.paceIn(p, z); err != nil {
@@ -132,8 +132,8 @@ func (c *call) paceWrite(p *plan) error {
 }
 
 // paceIn counts a change in a zone; nil: in none.
-func (c *call) paceIn(p *plan, z *model.Zone) error {
-	perMinute, who := model.DefaultMaxChanges, c.who.Name()
+func (c *Call) paceIn(p *Plan, z *model.Zone) error {
+	perMinute, who := model.DefaultMaxChanges, c.Who.Name()
 	if z != nil {
 		policy, err := p.Glance(z)
 		if err != nil {
@@ -155,14 +155,14 @@ const keptUnit = 1 << 10
 
 // takeChange counts a change for who, once however often it is decided: what is refused is
 // decided again on the state of now.
-func (c *call) takeChange(p *plan, who string, perMinute int) (wait time.Duration) {
+func (c *Call) takeChange(p *Plan, who string, perMinute int) (wait time.Duration) {
 	if p.taken == nil {
 		p.taken = map[string]int{}
 	}
 	if p.taken[who]++; p.taken[who] <= c.taken[who] {
 		return 0
 	}
-	if wait = c.s.paces.TakeN(who, perMinute, 1+p.kept/keptUnit, c.s.now()); wait == 0 {
+	if wait = c.Desk.Paces.TakeN(who, perMinute, 1+p.kept/keptUnit, c.Desk.Now()); wait == 0 {
 		if c.taken == nil {
 			c.taken = map[string]int{}
 		}
@@ -171,10 +171,10 @@ func (c *call) takeChange(p *plan, who string, perMinute int) (wait time.Duratio
 	return wait
 }
 
-func (c *call) tooManyChanges(who string, perMinute int, wait time.Duration) error {
-	c.s.metrics.paced.Inc()
-	c.refused = true
-	return model.E(model.Exhausted, string(c.action), c.resource.Name.Text()).
+func (c *Call) tooManyChanges(who string, perMinute int, wait time.Duration) error {
+	c.Desk.metrics.paced.Inc()
+	c.Refused = true
+	return model.E(model.Exhausted, string(c.Action), c.Resource.Name.Text()).
 		Because(who + " made more than " + strconv.Itoa(perMinute) + " changes a minute").
 		Hint("change less often; what is the same already needs no change, nor a request id").After(wait)
 }
@@ -186,11 +186,11 @@ const ownersShare = 10
 // paceOwner counts a change that a machine makes to its host for the host's owner: who has
 // many hosts has as many principals. Hosts of admin tokens, and of operators who are named,
 // have no bound. Errors: Exhausted.
-func (c *call) paceOwner(p *plan, z *model.Zone) error {
-	if c.who.Kind != access.HostSecret && c.who.Kind != access.EndpointSecret || slices.Contains(c.s.operators, model.PrincipalName(p.owner)) {
+func (c *Call) paceOwner(p *Plan, z *model.Zone) error {
+	if c.Who.Kind != access.HostSecret && c.Who.Kind != access.EndpointSecret || slices.Contains(c.Desk.Operators, model.PrincipalName(p.Owner)) {
 		return nil
 	}
-	if _, err := model.ParsePrincipalName("owner", p.owner); err != nil {
+	if _, err := model.ParsePrincipalName("owner", p.Owner); err != nil {
 		return nil // no person's, or the call is about no host
 	}
 	policy, err := p.Glance(z)
@@ -199,8 +199,18 @@ func (c *call) paceOwner(p *plan, z *model.Zone) error {
 	}
 	d := policy.WithDefaults()
 	perMinute := max(ownersShare*int(d.MaxChanges), int(d.MaxHosts))
-	if wait := c.takeChange(p, "hosts of "+p.owner+" "+z.Name.String(), perMinute); wait > 0 {
+	if wait := c.takeChange(p, "hosts of "+p.Owner+" "+z.Name.String(), perMinute); wait > 0 {
 		return c.tooManyChanges("all hosts of its owner have", perMinute, wait)
 	}
 	return nil
+}
+
+// PaceKept counts, once for each call, a name in a zone that is kept for the caller until
+// then, and says whether that is one of the most that they may have at a time.
+func (c *Call) PaceKept(z *model.Zone, most int, until time.Time) bool {
+	if c.keeps == nil {
+		now := c.Desk.Now()
+		c.keeps = new(c.Desk.Paces.TakeOf("kept "+c.Who.Name()+" "+z.Name.String(), most, max(until.Sub(now), time.Second), now) == 0)
+	}
+	return *c.keeps
 }

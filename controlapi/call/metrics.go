@@ -1,4 +1,4 @@
-package controlapi
+package call
 
 import (
 	"errors"
@@ -13,11 +13,7 @@ import (
 type metrics struct {
 	calls   *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
-	streams prometheus.Gauge
-	cut     prometheus.Counter
-	leases  *prometheus.CounterVec
 	barred  *prometheus.CounterVec
-	orders  *prometheus.CounterVec
 	guesses *prometheus.CounterVec
 	paced   prometheus.Counter
 	summed  prometheus.Counter
@@ -34,21 +30,9 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 			Name: "signpost_api_call_seconds", Help: "How long calls of the API took, waiting for visibility included.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method"}),
-		streams: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signpost_watch_streams", Help: "Streams of changes that are open.",
-		}),
-		cut: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signpost_watch_cut_total", Help: "Streams of changes that were ended because they were read too slowly.",
-		}),
 		barred: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_api_barred_total", Help: "Calls that the configuration's lists of who is blocked refused, by list: address, agent, host or principal.",
 		}, []string{"by"}),
-		leases: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signpost_leases_ended_total", Help: "Hosts that were not refreshed in time, by what was done: host.disable (withdrawn) or host.delete (freed).",
-		}, []string{"action"}),
-		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signpost_certificate_orders_total", Help: "Orders of certificates that were begun here, by what became of them: issued, kept (there was one by then), or the kind of error.",
-		}, []string{"outcome"}),
 		guesses: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signpost_wrong_credentials_total", Help: "Calls with a wrong credential, by what became of them: wrong, too_many, locked.",
 		}, []string{"outcome"}),
@@ -62,22 +46,33 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 			Name: "signpost_refusals_summed_total", Help: "Refused calls that have no line of their own in the log and the audit file, because there were too many.",
 		}),
 	}
-	m.orders.WithLabelValues("issued") // so that it is there before the first
+	return m, Register(reg, m.calls, m.seconds,
+		m.guesses, m.paced, m.summed, m.pacedReads, m.barred)
+}
+
+// Register registers metrics; reg may be nil: nowhere.
+func Register(reg prometheus.Registerer, all ...prometheus.Collector) error {
 	if reg == nil {
-		return m, nil
+		return nil
 	}
-	return m, errors.Join(reg.Register(m.calls), reg.Register(m.seconds), reg.Register(m.streams), reg.Register(m.cut),
-		reg.Register(m.guesses), reg.Register(m.paced), reg.Register(m.summed), reg.Register(m.pacedReads), reg.Register(m.leases), reg.Register(m.barred), reg.Register(m.orders))
+	var problems []error
+	for _, m := range all {
+		problems = append(problems, reg.Register(m))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return model.E(model.Internal, "start control service", "").From(err)
+	}
+	return nil
 }
 
 func (m metrics) observe(method string, err error, took time.Duration) {
 	code := "ok"
 	if err != nil {
-		code = kindLabel(err)
+		code = KindLabel(err)
 	}
 	m.calls.WithLabelValues(method, code).Inc()
 	m.seconds.WithLabelValues(method).Observe(took.Seconds())
 }
 
-// kindLabel is an error's kind as metrics show it.
-func kindLabel(err error) string { return strings.ReplaceAll(model.KindOf(err).String(), " ", "_") }
+// KindLabel is an error's kind as metrics show it.
+func KindLabel(err error) string { return strings.ReplaceAll(model.KindOf(err).String(), " ", "_") }

@@ -1,4 +1,4 @@
-package controlapi
+package facts
 
 import (
 	"strings"
@@ -10,9 +10,9 @@ import (
 	"signpost/internal/store"
 )
 
-// ownerName reads the name of a zone or of a record's owner: any domain name,
+// ParseName reads the name of a zone or of a record's owner: any domain name,
 // with internationalized labels turned into A-labels. Errors are of kind Invalid.
-func ownerName(field, text string) (model.Name, error) {
+func ParseName(field, text string) (model.Name, error) {
 	labels := strings.Split(text, ".")
 	for i, l := range labels {
 		if strings.IndexFunc(l, func(r rune) bool { return r >= 0x80 }) < 0 {
@@ -32,10 +32,10 @@ func ownerName(field, text string) (model.Name, error) {
 	return n, nil
 }
 
-// findHost reads a host with both of its values. Errors: NotFound, also when no
+// FindHost reads a host with both of its values. Errors: NotFound, also when no
 // zone contains the name. What tokens made of it that have ended is not there.
-func findHost(tx *store.Tx, name model.Name, now time.Time) (*model.Zone, store.Named, error) {
-	z, path, err := findPath(tx, name)
+func FindHost(tx *store.Tx, name model.Name, now time.Time) (*model.Zone, store.Named, error) {
+	z, path, err := FindPath(tx, name)
 	if err != nil && model.KindOf(err) != model.NotFound {
 		return nil, store.Named{}, err
 	}
@@ -43,17 +43,41 @@ func findHost(tx *store.Tx, name model.Name, now time.Time) (*model.Zone, store.
 		return nil, store.Named{}, model.E(model.NotFound, "find host", name.Text()).Because("there is no such host").
 			Hint("signpost host list shows those there are")
 	}
-	path[0].Host, err = standing(tx, path[0].Host, now)
+	path[0].Host, err = Standing(tx, path[0].Host, now)
 	return z, path[0], err
 }
 
-// findPath reads the zone of a name, and the name with all between it and the
+// FindPath reads the zone of a name, and the name with all between it and the
 // apex; there are none when the name is the apex.
-func findPath(tx *store.Tx, name model.Name) (*model.Zone, []store.Named, error) {
+func FindPath(tx *store.Tx, name model.Name) (*model.Zone, []store.Named, error) {
 	z, err := tx.ZoneAbove(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	path, err := tx.Path(z, name)
 	return z, path, err
+}
+
+// HostOn is the host that the first name of a path is or belongs to; nil when there is
+// none, or a delegation or DNAME comes before it: what is at and below those is for the
+// zone's administrators, who say there where others find their answers.
+func HostOn(path []store.Named) *store.Named {
+	for i, n := range path {
+		if n.Data != nil && n.Data.Host != nil && n.Host != nil {
+			return &path[i]
+		}
+		if CutAbove(path[i : i+1]) {
+			break
+		}
+	}
+	return nil
+}
+
+func HasType(sets []model.RRset, types ...uint16) bool {
+	for _, t := range types {
+		if _, ok := model.FindRRset(sets, t); ok {
+			return true
+		}
+	}
+	return false
 }

@@ -1,8 +1,9 @@
-package controlapi
+package call
 
 import (
 	"time"
 
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -18,17 +19,17 @@ type glance struct {
 	host store.Named
 }
 
-// identify looks a credential up: whoever commits what was decided on it has compared
+// Identify looks a credential up: whoever commits what was decided on it has compared
 // it. It also gives what it saw of the host whose secret this is, and takes note of the
 // use. Errors: Unauthenticated, the same for an unknown host and a wrong secret; Denied for
 // a person who is disabled; Unavailable before any verdict.
-func (s *Service) identify(tx *store.Tx, c credential) (access.Principal, glance, error) {
-	if c.user != nil {
-		return *c.user, glance{}, checkEnabled(tx, c.user.Person)
+func (d *Desk) Identify(tx *store.Tx, c Credential) (access.Principal, glance, error) {
+	if c.User != nil {
+		return *c.User, glance{}, facts.CheckEnabled(tx, c.User.Person)
 	}
-	switch c.secret.Kind {
+	switch c.Secret.Kind {
 	case access.Admin:
-		t, err := tx.Token(c.secret.Sum[:])
+		t, err := tx.Token(c.Secret.Sum[:])
 		if err != nil {
 			return access.Principal{}, glance{}, err
 		}
@@ -37,13 +38,13 @@ func (s *Service) identify(tx *store.Tx, c credential) (access.Principal, glance
 		}
 		return access.Principal{Kind: access.Admin, Token: t.ID}, glance{}, nil
 	case access.User:
-		who, err := s.holder(tx, c.secret.Sum[:])
+		who, err := d.holder(tx, c.Secret.Sum[:])
 		if err == nil {
-			s.uses.note(store.TokenUse(c.secret.Sum), s.now())
+			d.uses.note(store.TokenUse(c.Secret.Sum), d.Now())
 		}
 		return who, glance{}, err
 	case access.HostSecret:
-		z, h, err := findHost(tx, c.host, s.now())
+		z, h, err := facts.FindHost(tx, c.host, d.Now())
 		if model.KindOf(err) == model.NotFound && err != nil {
 			return access.Principal{}, glance{}, access.Wrong()
 		}
@@ -55,26 +56,26 @@ func (s *Service) identify(tx *store.Tx, c credential) (access.Principal, glance
 			return access.Principal{}, glance{}, err
 		}
 		who := access.Principal{Kind: access.HostSecret, Host: c.host}
-		if err := s.narrowSecret(tx, &who, h.Host, model.GrantSecret); err != nil {
+		if err := d.narrowSecret(tx, &who, h.Host, model.GrantSecret); err != nil {
 			return access.Principal{}, glance{}, err
 		}
 		if sum != nil {
-			s.uses.note(store.HostUse(z, c.host, [32]byte(sum)), s.now())
+			d.uses.note(store.HostUse(z, c.host, [32]byte(sum)), d.Now())
 		}
 		return who, glance{tx, z, h}, nil
 	case access.EndpointSecret:
-		z, h, err := findHost(tx, c.host, s.now())
+		z, h, err := facts.FindHost(tx, c.host, d.Now())
 		if model.KindOf(err) == model.NotFound && err != nil {
 			return access.Principal{}, glance{}, access.Wrong()
 		}
 		if err != nil {
 			return access.Principal{}, glance{}, err
 		}
-		if kept := h.Host.Secret(c.id); kept == nil || !c.secret.Is(kept.Hash) {
+		if kept := h.Host.Secret(c.id); kept == nil || !c.Secret.Is(kept.Hash) {
 			return access.Principal{}, glance{}, access.Wrong()
 		}
 		who := access.Principal{Kind: access.EndpointSecret, Host: c.host, ID: c.id}
-		if err := s.narrowSecret(tx, &who, h.Host, model.GrantEndpointSecret+c.id); err != nil {
+		if err := d.narrowSecret(tx, &who, h.Host, model.GrantEndpointSecret+c.id); err != nil {
 			return access.Principal{}, glance{}, err
 		}
 		return who, glance{tx, z, h}, nil
@@ -84,7 +85,7 @@ func (s *Service) identify(tx *store.Tx, c credential) (access.Principal, glance
 
 // holder is who shows an API token: its owner, narrowed by it and by those that made it,
 // with the groups of the owner's last login unless that is too long ago.
-func (s *Service) holder(tx *store.Tx, sum []byte) (access.Principal, error) {
+func (d *Desk) holder(tx *store.Tx, sum []byte) (access.Principal, error) {
 	none := access.Principal{}
 	t, err := tx.Token(sum)
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *Service) holder(tx *store.Tx, sum []byte) (access.Principal, error) {
 	if err != nil {
 		return none, err
 	}
-	switch t.State(used, s.now()) {
+	switch t.State(used, d.Now()) {
 	case model.TokenRevoked:
 		return none, access.Ended("the token was revoked")
 	case model.TokenExpired:
@@ -106,7 +107,7 @@ func (s *Service) holder(tx *store.Tx, sum []byte) (access.Principal, error) {
 		return none, access.Ended("the token has expired: it was not used for 90 days")
 	}
 	narrow := &access.Narrow{Token: t.ID, Limits: []model.TokenLimits{t.Limits}}
-	makers, err := makersOf(tx, t.Parent, s.now())
+	makers, err := facts.MakersOf(tx, t.Parent, d.Now())
 	if err != nil {
 		return none, err
 	}
@@ -121,9 +122,9 @@ func (s *Service) holder(tx *store.Tx, sum []byte) (access.Principal, error) {
 		return none, err
 	}
 	who := access.Principal{Kind: access.User, Person: t.Owner, Narrow: narrow, Expires: t.ExpireTime}
-	if s.now().Sub(owner.LoginTime) <= s.groupMaxAge {
+	if d.Now().Sub(owner.LoginTime) <= d.groupMaxAge {
 		who.Groups = owner.Groups
 	}
-	who.Operator = who.Among(s.operators)
-	return who, checkEnabled(tx, t.Owner)
+	who.Operator = who.Among(d.Operators)
+	return who, facts.CheckEnabled(tx, t.Owner)
 }

@@ -1,26 +1,16 @@
-package controlapi
+package facts
 
 import (
 	"slices"
 	"time"
 
-	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
 )
 
-// maker is the API token with which the caller came, and with which ends what it makes;
-// nil: none.
-func (c *call) maker() []byte {
-	if c.who.Kind != access.User || c.who.Narrow == nil {
-		return nil
-	}
-	return c.credential.secret.Sum[:]
-}
-
-// makersOf is a token and those that made it; nil when one of them was revoked or has
+// MakersOf is a token and those that made it; nil when one of them was revoked or has
 // expired, or is no more.
-func makersOf(tx *store.Tx, sum []byte, now time.Time) (makers []*model.Token, err error) {
+func MakersOf(tx *store.Tx, sum []byte, now time.Time) (makers []*model.Token, err error) {
 	for sum != nil {
 		t, err := tx.Token(sum)
 		if err != nil || t == nil || t.State(now, now) != model.TokenActive {
@@ -32,32 +22,10 @@ func makersOf(tx *store.Tx, sum []byte, now time.Time) (makers []*model.Token, e
 	return makers, nil
 }
 
-// narrowSecret gives who holds a secret no more than the token had that made it, as the
-// grant says: it ends with it, and is used from where it is. All else that a secret may the token might do.
-// Errors: Unauthenticated when the token has ended.
-func (s *Service) narrowSecret(tx *store.Tx, who *access.Principal, h *model.HostControl, grant string) error {
-	by := h.Grants.By(grant)
-	if by == nil {
-		return nil
-	}
-	makers, err := makersOf(tx, by, s.now())
-	if err != nil {
-		return err
-	}
-	if makers == nil {
-		return access.EndedSecret(who.Kind)
-	}
-	who.Expires, who.Narrow = makers[0].ExpireTime, &access.Narrow{Token: makers[0].ID}
-	for _, m := range makers {
-		who.Narrow.Limits = append(who.Narrow.Limits, model.TokenLimits{Sources: m.Limits.Sources})
-	}
-	return nil
-}
-
 // ended is which grants are of tokens that have ended.
 func ended(tx *store.Tx, grants model.Grants, now time.Time) (out model.Grants, err error) {
 	for _, g := range grants {
-		makers, err := makersOf(tx, g.Token, now)
+		makers, err := MakersOf(tx, g.Token, now)
 		if err != nil {
 			return nil, err
 		}
@@ -68,9 +36,9 @@ func ended(tx *store.Tx, grants model.Grants, now time.Time) (out model.Grants, 
 	return out, nil
 }
 
-// standing is a host without the editors and the offer of tokens that have ended. Its
+// Standing is a host without the editors and the offer of tokens that have ended. Its
 // secret identify looks at.
-func standing(tx *store.Tx, h *model.HostControl, now time.Time) (*model.HostControl, error) {
+func Standing(tx *store.Tx, h *model.HostControl, now time.Time) (*model.HostControl, error) {
 	if h == nil || len(h.Grants) == 0 {
 		return h, nil
 	}
@@ -86,8 +54,8 @@ func standing(tx *store.Tx, h *model.HostControl, now time.Time) (*model.HostCon
 	return &out, nil
 }
 
-// standingPolicy is a policy without what tokens said that have ended.
-func standingPolicy(tx *store.Tx, p *model.ZonePolicy, now time.Time) (*model.ZonePolicy, error) {
+// StandingPolicy is a policy without what tokens said that have ended.
+func StandingPolicy(tx *store.Tx, p *model.ZonePolicy, now time.Time) (*model.ZonePolicy, error) {
 	if len(p.Grants) == 0 {
 		return p, nil
 	}
@@ -113,4 +81,40 @@ func without(names []model.PrincipalName, grant string, grants, over model.Grant
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(names), func(n model.PrincipalName) bool { return slices.Contains(lost, n) }), grants, lost
+}
+
+// CheckEnabled refuses a person who is disabled. Errors: Denied.
+func CheckEnabled(tx *store.Tx, person model.PrincipalName) error {
+	why, err := tx.Disabled(person)
+	if err == nil && why != nil {
+		err = model.E(model.Denied, "authenticate", "").Because(string(person) + " is disabled" + Because(why)).
+			Hint("ask those who run this service").From(model.ErrBarred)
+	}
+	return err
+}
+
+// Because is a withdrawal's reason behind what it is the reason of.
+func Because(w *model.Withdrawal) string {
+	if w.Reason == "" {
+		return ""
+	}
+	return ": " + w.Reason
+}
+
+// DescribeWithdrawal says for people why a host is withdrawn; "" when it is not.
+func DescribeWithdrawal(h *model.HostControl) string {
+	text := ""
+	for _, w := range []struct {
+		what string
+		why  *model.Withdrawal
+	}{{"blocked", h.Blocked}, {"disabled", h.Disabled}, {"lapsed", h.Lapsed}} {
+		if w.why == nil {
+			continue
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += w.what + Because(w.why)
+	}
+	return text
 }

@@ -1,4 +1,4 @@
-package controlapi
+package call
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 	"signpost/internal/model"
 )
 
-// etag is the newest mod revision of the keys that a thing is kept in: any later
+// Etag is the newest mod revision of the keys that a thing is kept in: any later
 // write to one of them makes it another.
-func etag(revs ...int64) string {
+func Etag(revs ...int64) string {
 	var newest int64
 	for _, r := range revs {
 		newest = max(newest, r)
@@ -20,10 +20,10 @@ func etag(revs ...int64) string {
 	return `"` + strconv.FormatInt(newest, 16) + `"`
 }
 
-// checkEtag refuses a change whose caller decided on another state. An empty etag
+// CheckEtag refuses a change whose caller decided on another state. An empty etag
 // was not given.
-func checkEtag(given, subject string, revs ...int64) error {
-	if given == "" || strings.Trim(given, `"`) == strings.Trim(etag(revs...), `"`) {
+func CheckEtag(given, subject string, revs ...int64) error {
+	if given == "" || strings.Trim(given, `"`) == strings.Trim(Etag(revs...), `"`) {
 		return nil
 	}
 	return model.E(model.Aborted, "change", subject).In("etag").Because("it was changed since it had this etag").Hint("read it again and decide anew")
@@ -31,49 +31,49 @@ func checkEtag(given, subject string, revs ...int64) error {
 
 const defaultPage = 100
 
-func pageSize(n int32) int {
+func PageSize(n int32) int {
 	if n == 0 {
 		return defaultPage
 	}
 	return int(n)
 }
 
-// list is one question that is answered page by page: what is listed, with all that
+// List is one question that is answered page by page: what is listed, with all that
 // chooses from it.
-type list string
+type List string
 
-func listOf(words ...string) list { return list(strings.Join(words, "\x00")) }
+func ListOf(words ...string) List { return List(strings.Join(words, "\x00")) }
 
 // mark ties a token to its list.
-func (l list) mark() []byte {
+func (l List) mark() []byte {
 	sum := sha256.Sum256([]byte(l))
 	return sum[:8]
 }
 
-// token hides where a list goes on, so that clients do not come to rely on how it is
+// Token hides where a list goes on, so that clients do not come to rely on how it is
 // ordered.
-func (l list) token(at string) string {
+func (l List) Token(at string) string {
 	if at == "" {
 		return ""
 	}
 	return base64.RawURLEncoding.EncodeToString(append(l.mark(), at...))
 }
 
-// read is where a token says that the list goes on; "" without one. Errors: Invalid
+// Read is where a token says that the list goes on; "" without one. Errors: Invalid
 // for what was not given out for this list.
-func (l list) read(token string) (string, error) {
+func (l List) Read(token string) (string, error) {
 	if token == "" {
 		return "", nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	at, mine := bytes.CutPrefix(raw, l.mark())
 	if err != nil || !mine || len(at) == 0 {
-		return "", badToken(token)
+		return "", BadToken(token)
 	}
 	return string(at), nil
 }
 
-func badToken(token string) error {
+func BadToken(token string) error {
 	return model.E(model.Invalid, "list", "").In("page_token").Because(strconv.Quote(token) + " is not one that was given out for this list").
 		Hint("start without one, and change nothing but the page size from page to page")
 }
