@@ -8,6 +8,9 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -16,7 +19,7 @@ import (
 
 // SetAddresses changes a host's addresses of the families that the request
 // mentions.
-func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) (out *pb.SetAddressesResponse, err error) {
+func (s *Hosts) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) (out *pb.SetAddressesResponse, err error) {
 	c, err := s.Authorize(ctx, access.SetAddresses, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -26,7 +29,7 @@ func (s *Service) SetAddresses(ctx context.Context, in *pb.SetAddressesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	given, err := mentioned(in)
+	given, err := rules.Mentioned(in)
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +49,14 @@ func planAddresses(p *call.Plan, name model.Name, in *pb.SetAddressesRequest, gi
 		return nil, model.E(model.NotFound, "set addresses of", name.Text()).In("fqdn").
 			Because("the host has endpoints, and its secret is for the addresses of none of them").Hint("use the secret of one, from signpost endpoint rotate-secret")
 	}
-	if err := checkAddresses(p, z, "addresses", given); err != nil {
+	if err := rules.CheckAddresses(p, z, "addresses", given); err != nil {
 		return nil, err
 	}
 	if now, ok := p.Later[name]; ok {
 		old = now
 	}
-	addrs := replaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
-	if len(addrs) > maxAddresses {
+	addrs := rules.ReplaceFamilies(old.Data.Host.Addresses(), given, in.GetClearIpv4(), in.GetClearIpv6())
+	if len(addrs) > rules.MaxAddresses {
 		return nil, model.E(model.Invalid, "set addresses of", name.Text()).In("addresses").Because("the host would have more than 16")
 	}
 	if err := checkFollowed(old, addrs); err != nil {
@@ -63,7 +66,7 @@ func planAddresses(p *call.Plan, name model.Name, in *pb.SetAddressesRequest, gi
 	if err != nil {
 		return nil, err
 	}
-	if err := guardCleared(p, z, old, in.GetConfirmLast(), next.Data.Host); err != nil {
+	if err := guard.Cleared(p, z, old, in.GetConfirmLast(), next.Data.Host); err != nil {
 		return nil, err
 	}
 	policy, err := p.Glance(z) // an older lease will do
@@ -79,7 +82,7 @@ func planAddresses(p *call.Plan, name model.Name, in *pb.SetAddressesRequest, gi
 	if err := leadFollowers(p, z, policy, next, in.GetConfirmLast()); err != nil {
 		return nil, err
 	}
-	return &pb.SetAddressesResponse{Host: leased(hostMessage(z, next), policy, next.Host), Change: &pb.Change{}}, nil
+	return &pb.SetAddressesResponse{Host: message.Leased(message.Host(z, next), policy, next.Host), Change: &pb.Change{}}, nil
 }
 
 // withAddresses is the host with these addresses; the host itself when it has
@@ -95,7 +98,7 @@ func withAddresses(p *call.Plan, old store.Named, addrs []netip.Addr) (store.Nam
 	data, h, control := *old.Data, *old.Data.Host, *old.Host
 	data.Host = &h
 	setAddresses(&h, &control, addrs, number, p.Call.Desk.Now().UTC().Truncate(time.Second))
-	if why := conflict(old.Name, &data); why != "" {
+	if why := rules.Conflict(old.Name, &data); why != "" {
 		return old, model.E(model.Precondition, "set addresses of", old.Name.Text()).In("addresses").Because(why).
 			Hint("delete that record set first")
 	}
@@ -107,60 +110,9 @@ func disabledHost(op string, name model.Name, h *model.HostControl) error {
 		Hint("enable it first, with signpost host enable").From(model.ErrDisabled)
 }
 
-// families is a request that sets addresses of families.
-type families interface {
-	GetFqdn() string
-	GetAddresses() []string
-	GetClearIpv4() bool
-	GetClearIpv6() bool
-}
-
-// mentioned is the addresses that a request gives. Errors are of kind Invalid.
-func mentioned(in families) ([]netip.Addr, error) {
-	addrs, err := parseAddresses("addresses", in.GetAddresses())
-	if err != nil {
-		return nil, err
-	}
-	bad := func(field, why string) ([]netip.Addr, error) {
-		return nil, model.E(model.Invalid, "set addresses of", in.GetFqdn()).In(field).Because(why)
-	}
-	switch {
-	case in.GetClearIpv4() && len(family(addrs, true)) > 0:
-		return bad("clear_ipv4", "there is an IPv4 address in addresses, too")
-	case in.GetClearIpv6() && len(family(addrs, false)) > 0:
-		return bad("clear_ipv6", "there is an IPv6 address in addresses, too")
-	case len(addrs) == 0 && !in.GetClearIpv4() && !in.GetClearIpv6():
-		return bad("addresses", "there is none, and no family to clear")
-	}
-	return addrs, nil
-}
-
-// replaceFamilies is old with the families that occur in given replaced, and those
-// to be cleared taken out.
-func replaceFamilies(old, given []netip.Addr, clear4, clear6 bool) []netip.Addr {
-	v4, v6 := family(given, true), family(given, false)
-	if len(v4) == 0 && !clear4 {
-		v4 = family(old, true)
-	}
-	if len(v6) == 0 && !clear6 {
-		v6 = family(old, false)
-	}
-	return model.NormalizeAddresses(slices.Concat(v4, v6))
-}
-
-func family(addrs []netip.Addr, v4 bool) []netip.Addr {
-	var out []netip.Addr
-	for _, a := range addrs {
-		if a.Is4() == v4 {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
 // addressesAndWhy is a host's addresses for people, and why they are not answered.
 func addressesAndWhy(n store.Named) string {
-	text := addressText(n.Data.Host.Addresses())
+	text := message.Addresses(n.Data.Host.Addresses())
 	if n.Host.Lapsed != nil {
 		text += ", lapsed"
 	}

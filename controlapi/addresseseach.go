@@ -7,6 +7,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -34,7 +35,7 @@ type AddressesSet struct {
 // either all are changed, in one revision, or none. Whose error it is says HostError; one
 // that is not of that type is of the call. It is for the ways in that know lists of names:
 // it takes no request id and waits for no name server.
-func (s *Service) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesRequest) (out []AddressesSet, err error) {
+func (s *Hosts) SetAddressesOfEach(ctx context.Context, in []*pb.SetAddressesRequest) (out []AddressesSet, err error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
@@ -101,7 +102,7 @@ func readOne(c *call.Call, in *pb.SetAddressesRequest) (model.Name, []netip.Addr
 	if err != nil {
 		return "", nil, err
 	}
-	given, err := mentioned(in)
+	given, err := rules.Mentioned(in)
 	return name, given, err
 }
 

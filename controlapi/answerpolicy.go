@@ -6,6 +6,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -15,7 +17,7 @@ import (
 var policyNames = map[model.PolicyKind]string{model.PolicyAll: "all", model.PolicyFailover: "failover", model.PolicyWeighted: "weighted"}
 
 // GetPolicy shows how the answers of a host are chosen.
-func (s *Service) GetPolicy(ctx context.Context, in *pb.GetPolicyRequest) (out *pb.Policy, err error) {
+func (s *Endpoints) GetPolicy(ctx context.Context, in *pb.GetPolicyRequest) (out *pb.Policy, err error) {
 	c, err := s.Authorize(ctx, access.PolicyRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -36,7 +38,7 @@ func (s *Service) GetPolicy(ctx context.Context, in *pb.GetPolicyRequest) (out *
 }
 
 // SetPolicy says how they are chosen.
-func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *pb.SetPolicyResponse, err error) {
+func (s *Endpoints) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *pb.SetPolicyResponse, err error) {
 	c, err := s.Authorize(ctx, access.PolicySet, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -55,7 +57,7 @@ func (s *Service) SetPolicy(ctx context.Context, in *pb.SetPolicyRequest) (out *
 		if err != nil {
 			return nil, err
 		}
-		if err := checkAddresses(p, z, "fallback", wanted.Fallback); err != nil {
+		if err := rules.CheckAddresses(p, z, "fallback", wanted.Fallback); err != nil {
 			return nil, err
 		}
 		if d := z.WithDefaults(); wanted.SuspectTTL != 0 && (wanted.SuspectTTL < d.MinTTL || wanted.SuspectTTL > d.MaxTTL) {
@@ -108,7 +110,7 @@ func policyOf(in *pb.SetPolicyRequest) (model.Policy, error) {
 	case w.MaxAnswers != 0 && w.Kind != model.PolicyWeighted:
 		return bad("max_answers", "only with weighted some of the endpoints are drawn", "leave it out or take weighted")
 	}
-	addrs, err := parseAddresses("fallback", in.GetFallback())
+	addrs, err := rules.ParseAddresses("fallback", in.GetFallback())
 	w.Fallback = model.NormalizeAddresses(addrs)
 	return w, err
 }
@@ -138,7 +140,7 @@ func describeAnswerPolicy(p model.Policy) string {
 		text += ", max answers " + number(p.MaxAnswers)
 	}
 	if len(p.Fallback) > 0 {
-		text += ", fallback " + addressText(p.Fallback)
+		text += ", fallback " + message.Addresses(p.Fallback)
 	}
 	return text + ", suspect ttl " + number(p.SuspectTTL)
 }

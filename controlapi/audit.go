@@ -11,14 +11,24 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
+// Audit is the service for records of who changed what.
+type Audit struct {
+	pb.UnimplementedAuditServiceServer
+	*call.Desk
+}
+
+// NewAudit makes the service.
+func NewAudit(d *call.Desk) *Audit { return &Audit{Desk: d} }
+
 // ListAuditRecords shows who changed what, the newest first.
-func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsRequest) (out *pb.ListAuditRecordsResponse, err error) {
+func (s *Audit) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsRequest) (out *pb.ListAuditRecordsResponse, err error) {
 	c, err := s.Authorize(ctx, access.AuditRead, call.At(cmp.Or(in.GetFqdn(), in.GetZone())), in)
 	if err != nil {
 		return nil, err
@@ -56,7 +66,7 @@ func (s *Service) ListAuditRecords(ctx context.Context, in *pb.ListAuditRecordsR
 		}
 		out = &pb.ListAuditRecordsResponse{NextPageToken: query.Token(more)}
 		for _, r := range records {
-			out.Records = append(out.Records, auditMessage(r))
+			out.Records = append(out.Records, message.AuditRecord(r))
 		}
 		return nil
 	})
@@ -93,15 +103,8 @@ func auditShown(c *call.Call, tx *store.Tx) (func(*model.AuditRecord) bool, erro
 		}
 	}
 	return func(a *model.AuditRecord) bool {
-		return administers != nil && isOf(administers, a) || r.Owner != "" && a.Owner == r.Owner
+		return administers != nil && facts.IsOf(administers, a) || r.Owner != "" && a.Owner == r.Owner
 	}, nil
-}
-
-// isOf reports whether a record is of a zone as it is now: not of one above or below it,
-// in which its names were or are, nor of one of that name that was deleted before. An
-// import that takes its hosts away makes no other zone of it.
-func isOf(z *model.Zone, a *model.AuditRecord) bool {
-	return a.Zone == z.Name && (a.Revision > store.MadeAt(z.Incarnation) || !a.Time.Before(z.CreateTime))
 }
 
 func auditFilter(in *pb.ListAuditRecordsRequest) (func(*model.AuditRecord) bool, error) {
@@ -131,15 +134,4 @@ func auditFilter(in *pb.ListAuditRecordsRequest) (func(*model.AuditRecord) bool,
 // the empty kind.
 func ofAction(action, want string) bool {
 	return want == "" || action == want || strings.HasPrefix(action, want+".")
-}
-
-func auditMessage(r *model.AuditRecord) *pb.AuditRecord {
-	m := &pb.AuditRecord{
-		Id: r.ID, Time: timestamppb.New(r.Time), Revision: r.Revision, Principal: r.Principal, Source: r.Source,
-		RequestId: r.RequestID, Action: r.Action, Zone: r.Zone.Text(), Detail: r.Detail, Before: r.Before, After: r.After,
-	}
-	if r.Name != "" {
-		m.Name = r.Name.Text()
-	}
-	return m
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"encoding/hex"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -13,6 +11,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/acme"
 	"signpost/internal/model"
@@ -87,7 +86,7 @@ func (s *Certificates) GetCertificate(ctx context.Context, in *pb.GetCertificate
 				Hint("signpost cert issue " + name.Text() + " --csr FILE orders one").From(model.ErrNoCertificate)
 		}
 		if err == nil {
-			out = certMessage(name, cert)
+			out = message.Certificate(name, cert)
 		}
 		return err
 	})
@@ -210,7 +209,7 @@ func (s *Certificates) keptCert(tx *store.Tx, w *wantedCert) (*model.Certificate
 }
 
 func (w *wantedCert) unchanged() *pb.IssueCertificateResponse {
-	return &pb.IssueCertificateResponse{Certificate: certMessage(w.host, w.have), Change: &pb.Change{Revision: w.rev}}
+	return &pb.IssueCertificateResponse{Certificate: message.Certificate(w.host, w.have), Change: &pb.Change{Revision: w.rev}}
 }
 
 // still refuses to go on with a host that is not the one that was asked about.
@@ -236,33 +235,12 @@ func (s *Certificates) orderable(tx *store.Tx, name model.Name) error {
 		return err
 	}
 	switch {
-	case facts.CutAbove(at.path[1:]):
+	case facts.CutAbove(at.Path[1:]):
 		return refuse("it is at or below a delegation or DNAME, so that its challenge would not be answered here", "")
-	case at.path[1].Host.Withdrawn():
-		return refuse("the host is "+facts.DescribeWithdrawal(at.path[1].Host)+", so that its challenge would not be answered", "")
-	case facts.HasType(at.sets(), dns.TypeCNAME):
-		return refuse("there is a CNAME at "+at.name.Text()+", so that the challenge cannot be there", "delete it first")
+	case at.Path[1].Host.Withdrawn():
+		return refuse("the host is "+facts.DescribeWithdrawal(at.Path[1].Host)+", so that its challenge would not be answered", "")
+	case facts.HasType(at.Sets(), dns.TypeCNAME):
+		return refuse("there is a CNAME at "+at.Name.Text()+", so that the challenge cannot be there", "delete it first")
 	}
 	return nil
-}
-
-func certMessage(host model.Name, c *model.Certificate) *pb.Certificate {
-	m := &pb.Certificate{
-		Fqdn: host.Text(), Chain: string(c.Chain), KeyId: hex.EncodeToString(c.KeyID[:]), Serial: c.Serial,
-		NotBefore: timeMessage(c.NotBefore), NotAfter: timeMessage(c.NotAfter), IssueTime: timeMessage(c.IssueTime),
-		RenewFrom: timeMessage(c.RenewFrom), RenewTo: timeMessage(c.RenewTo),
-	}
-	for _, n := range model.CertNames(host, c.Wildcard) {
-		m.Names = append(m.Names, n.Text())
-	}
-	return m
-}
-
-// describeCert is a certificate for people, as audit records show it.
-func describeCert(host model.Name, c *model.Certificate) string {
-	if c == nil {
-		return ""
-	}
-	m := certMessage(host, c)
-	return "certificate " + m.Serial + " for " + strings.Join(m.Names, " ") + ", key " + m.KeyId + ", until " + c.NotAfter.UTC().Format(time.RFC3339)
 }

@@ -11,6 +11,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/acme"
 	"signpost/internal/model"
@@ -22,21 +23,21 @@ const acmeAutomation = "system/acme"
 
 // challengePlace is where the challenge of a host is, whose own place is the second of the
 // path. Errors: Precondition when that is in another zone than the host.
-func challengePlace(tx *store.Tx, host model.Name) (place, error) {
-	refuse := func(why string) (place, error) {
-		return place{}, model.E(model.Precondition, issueOp, host.Text()).Because(why)
+func challengePlace(tx *store.Tx, host model.Name) (facts.Place, error) {
+	refuse := func(why string) (facts.Place, error) {
+		return facts.Place{}, model.E(model.Precondition, issueOp, host.Text()).Because(why)
 	}
 	name, err := host.Child(access.Challenge)
 	if err != nil {
 		return refuse("its name is too long for " + access.Challenge + " below it")
 	}
-	at, err := readPlace(tx, name, dns.TypeTXT)
+	at, err := facts.ReadPlace(tx, name, dns.TypeTXT)
 	switch {
 	case err != nil:
 		return at, err
-	case at.apex || len(at.path) < 2:
+	case at.Apex || len(at.Path) < 2:
 		return refuse(name.Text() + " is a zone of its own")
-	case at.path[1].Data == nil || at.path[1].Data.Host == nil || at.path[1].Host == nil:
+	case at.Path[1].Data == nil || at.Path[1].Data.Host == nil || at.Path[1].Host == nil:
 		return refuse("there is no such host")
 	}
 	return at, nil
@@ -101,12 +102,12 @@ func (v *solver) set(ctx context.Context, values []acme.Challenge) (int64, error
 		}
 		next := &model.Challenge{Order: v.order.ID(), ExpireTime: s.Now().Add(challengeExpires)}
 		for _, c := range values {
-			if c.Name != at.name {
+			if c.Name != at.Name {
 				return model.E(model.Internal, issueOp, v.w.host.Text()).Because("the challenge is for another name")
 			}
 			next.Values = append(next.Values, c.Value)
 		}
-		old, had := model.FindRRset(at.sets(), dns.TypeTXT)
+		old, had := model.FindRRset(at.Sets(), dns.TypeTXT)
 		ttl := old.TTL
 		if !had {
 			ttl = z.WithDefaults().MinTTL
@@ -119,11 +120,11 @@ func (v *solver) set(ctx context.Context, values []acme.Challenge) (int64, error
 		if err != nil {
 			return err
 		}
-		if err := putSets(p, at, model.WithRRset(at.sets(), set)); err != nil {
+		if err := putSets(p, at, model.WithRRset(at.Sets(), set)); err != nil {
 			return err
 		}
 		tx.PutChallenge(z, v.w.host, next)
-		p.Record(z.Name, at.name, "TXT", setText(old), setText(set))
+		p.Record(z.Name, at.Name, "TXT", message.RRset(old), message.RRset(set))
 		return nil
 	})
 }
@@ -148,23 +149,23 @@ func (s *Certificates) takeChallenge(ctx context.Context, logID string, zone, ho
 		if err != nil {
 			return err
 		}
-		at, err := readPlace(tx, name, dns.TypeTXT)
-		if err != nil || at.zone.Name != zone || at.apex {
+		at, err := facts.ReadPlace(tx, name, dns.TypeTXT)
+		if err != nil || at.Zone.Name != zone || at.Apex {
 			return err
 		}
-		old, _ := model.FindRRset(at.sets(), dns.TypeTXT)
+		old, _ := model.FindRRset(at.Sets(), dns.TypeTXT)
 		next := withoutValues(old, kept.Values)
 		if len(next.Data) == len(old.Data) {
 			return nil
 		}
-		if h := facts.HostOn(at.path); h != nil {
+		if h := facts.HostOn(at.Path); h != nil {
 			p.Owner = h.Host.Owner
 		}
-		sets := model.WithRRset(at.sets(), next)
+		sets := model.WithRRset(at.Sets(), next)
 		if len(next.Data) == 0 {
-			sets = model.WithoutRRset(at.sets(), dns.TypeTXT)
+			sets = model.WithoutRRset(at.Sets(), dns.TypeTXT)
 		}
-		p.Record(zone, name, "TXT", setText(old), setText(next))
+		p.Record(zone, name, "TXT", message.RRset(old), message.RRset(next))
 		return putSets(p, at, sets)
 	})
 	return err

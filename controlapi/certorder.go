@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/message"
 	"signpost/internal/acme"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -187,8 +188,8 @@ func (s *Certificates) keepCert(c *call.Call, w *wantedCert, order *store.Order,
 				return nil, err
 			}
 			p.PutCertificate(z, w.host, cert)
-			p.Record(z.Name, w.host, "", describeCert(w.host, old), describeCert(w.host, cert))
-			return &pb.IssueCertificateResponse{Certificate: certMessage(w.host, cert), Change: &pb.Change{}}, nil
+			p.Record(z.Name, w.host, "", message.DescribeCertificate(w.host, old), message.DescribeCertificate(w.host, cert))
+			return &pb.IssueCertificateResponse{Certificate: message.Certificate(w.host, cert), Change: &pb.Change{}}, nil
 		})
 		if model.KindOf(err) != model.Unavailable || err == nil {
 			return out, err

@@ -9,6 +9,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -24,8 +26,17 @@ const (
 	enoughCheckers = 3
 )
 
+// Checks is the service for checks of endpoints and what comes of them.
+type Checks struct {
+	pb.UnimplementedHealthServiceServer
+	*call.Desk
+}
+
+// NewChecks makes the service.
+func NewChecks(d *call.Desk) *Checks { return &Checks{Desk: d} }
+
 // GetCheck shows how it is found out whether a host's endpoints are up.
-func (s *Service) GetCheck(ctx context.Context, in *pb.GetCheckRequest) (out *pb.Check, err error) {
+func (s *Checks) GetCheck(ctx context.Context, in *pb.GetCheckRequest) (out *pb.Check, err error) {
 	c, err := s.Authorize(ctx, access.CheckRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -58,7 +69,7 @@ func noCheck(name model.Name) error {
 }
 
 // SetCheck says how it is found out.
-func (s *Service) SetCheck(ctx context.Context, in *pb.SetCheckRequest) (out *pb.SetCheckResponse, err error) {
+func (s *Checks) SetCheck(ctx context.Context, in *pb.SetCheckRequest) (out *pb.SetCheckResponse, err error) {
 	c, err := s.Authorize(ctx, access.CheckSet, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -98,7 +109,7 @@ func (s *Service) SetCheck(ctx context.Context, in *pb.SetCheckRequest) (out *pb
 }
 
 // RemoveCheck has all endpoints of a host taken for up.
-func (s *Service) RemoveCheck(ctx context.Context, in *pb.RemoveCheckRequest) (out *pb.RemoveCheckResponse, err error) {
+func (s *Checks) RemoveCheck(ctx context.Context, in *pb.RemoveCheckRequest) (out *pb.RemoveCheckResponse, err error) {
 	c, err := s.Authorize(ctx, access.CheckRemove, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -154,7 +165,7 @@ func putCheck(p *call.Plan, z *model.Zone, old store.Named, was, next *model.Che
 			return old, err
 		}
 	}
-	if next != nil && bounded(p, z) {
+	if next != nil && rules.Bounded(p, z) {
 		var err error
 		if next.Owner, err = p.Pseudonym("owner of a check " + old.Host.Owner); err != nil {
 			return old, err
@@ -182,7 +193,7 @@ func checkPace(p *call.Plan, z *model.Zone, was, wanted *model.Check) error {
 	if was != nil {
 		least = min(least, was.WithDefaults().Interval)
 	}
-	if d := wanted.WithDefaults(); d.Interval >= least || !bounded(p, z) {
+	if d := wanted.WithDefaults(); d.Interval >= least || !rules.Bounded(p, z) {
 		return nil
 	}
 	return model.E(model.Denied, "set check of", p.Call.Resource.Name.Text()).In("interval").
@@ -191,7 +202,7 @@ func checkPace(p *call.Plan, z *model.Zone, was, wanted *model.Check) error {
 
 // countChecks refuses an owner more checks than one may have. Errors: Exhausted.
 func countChecks(p *call.Plan, z *model.Zone, h store.Named, was *model.Check) error {
-	if was != nil || !bounded(p, z) {
+	if was != nil || !rules.Bounded(p, z) {
 		return nil
 	}
 	n, err := p.CountChecked(h.Host.Owner)
@@ -224,7 +235,7 @@ func checkerWarnings(sites []string, all []model.Checker) (warnings []string) {
 		if n == 1 {
 			verb = " judges"
 		}
-		warnings = append(warnings, "only "+checkers(n)+verb+", fewer than "+strconv.Itoa(enoughCheckers)+": the loss of a site together with its checker cannot be voted")
+		warnings = append(warnings, "only "+message.Checkers(n)+verb+", fewer than "+strconv.Itoa(enoughCheckers)+": the loss of a site together with its checker cannot be voted")
 	}
 	return warnings
 }

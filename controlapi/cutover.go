@@ -10,15 +10,25 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
+// Cutover is the service for what is taken over from a former service.
+type Cutover struct {
+	pb.UnimplementedCutoverServiceServer
+	*call.Desk
+}
+
+// NewCutover makes the service.
+func NewCutover(d *call.Desk) *Cutover { return &Cutover{Desk: d} }
+
 // ImportNames brings hosts and records of another service into a zone. Who may import is an
 // operator, who may do all of what it consists of: the audit has it in those words.
-func (s *Service) ImportNames(ctx context.Context, in *pb.ImportNamesRequest) (out *pb.ImportNamesResponse, err error) {
+func (s *Cutover) ImportNames(ctx context.Context, in *pb.ImportNamesRequest) (out *pb.ImportNamesResponse, err error) {
 	c, err := s.Authorize(ctx, access.CutoverImport, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -59,7 +69,7 @@ func (s *Service) ImportNames(ctx context.Context, in *pb.ImportNamesRequest) (o
 }
 
 // ListImportedNames lists the names of a zone that ImportNames has brought.
-func (s *Service) ListImportedNames(ctx context.Context, in *pb.ListImportedNamesRequest) (out *pb.ListImportedNamesResponse, err error) {
+func (s *Cutover) ListImportedNames(ctx context.Context, in *pb.ListImportedNamesRequest) (out *pb.ListImportedNamesResponse, err error) {
 	c, err := s.Authorize(ctx, access.CutoverList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -172,7 +182,7 @@ func readFormer(field string, zone model.Name, in *pb.FormerName) (*former, erro
 			return nil, bad(at+"rdata", err.Error())
 		case t == dns.TypeSOA:
 			return nil, bad(at+"type", "a SOA is made from its zone's settings")
-		case in.Host != nil && isAddressType(t):
+		case in.Host != nil && rules.IsAddressType(t):
 			return nil, bad(at+"type", "the name is a host's, which has addresses of its own")
 		}
 		if _, twice := model.FindRRset(f.sets, t); twice {
@@ -194,11 +204,11 @@ func readFormer(field string, zone model.Name, in *pb.FormerName) (*former, erro
 }
 
 func readFormerHost(field string, name model.Name, in *pb.FormerHost) (*formerHost, error) {
-	owner, err := personName(field+"owner", in.GetOwner())
+	owner, err := rules.PersonName(field+"owner", in.GetOwner())
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := parseAddresses(field+"addresses", in.GetAddresses())
+	addrs, err := rules.ParseAddresses(field+"addresses", in.GetAddresses())
 	if err != nil {
 		return nil, err
 	}

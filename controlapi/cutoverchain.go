@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -77,7 +78,7 @@ func (i *importing) takeChain(r *pb.ImportedName, f *former, here, next store.Na
 	cert := *is
 	cert.IssueTime = is.NotBefore
 	i.PutCertificate(i.zone, f.name, &cert)
-	i.RecordAs(access.CertIssue, i.zone.Name, f.name, "imported", describeCert(f.name, old), describeCert(f.name, &cert))
+	i.RecordAs(access.CertIssue, i.zone.Name, f.name, "imported", message.DescribeCertificate(f.name, old), message.DescribeCertificate(f.name, &cert))
 	r.Changes = append(r.Changes, "certificate until "+is.NotAfter.Format(time.DateOnly))
 	if r.Outcome == "unchanged" {
 		r.Outcome = "changed"

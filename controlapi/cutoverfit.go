@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,20 +15,20 @@ import (
 
 // fitting is the addresses that a host of the zone may have, and why others are left out.
 func (i *importing) fitting(addrs []netip.Addr) (fit []netip.Addr, left []string, err error) {
-	rules, err := addressRulesFor(i.Plan, i.zone, addrs)
+	allowed, err := rules.AddressRulesOf(i.Plan, i.zone, addrs)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, a := range addrs {
-		if why := rules.unfit(a); why != "" {
+		if why := allowed.Unfit(a); why != "" {
 			left = append(left, "address "+a.String()+": "+why)
 			continue
 		}
 		fit = append(fit, a)
 	}
-	if len(fit) > maxAddresses {
-		left = append(left, "there are more than "+strconv.Itoa(maxAddresses)+" addresses")
-		fit = fit[:maxAddresses]
+	if len(fit) > rules.MaxAddresses {
+		left = append(left, "there are more than "+strconv.Itoa(rules.MaxAddresses)+" addresses")
+		fit = fit[:rules.MaxAddresses]
 	}
 	return slices.Clip(fit), left, nil
 }
@@ -36,7 +38,7 @@ func (i *importing) fitting(addrs []netip.Addr) (fit []netip.Addr, left []string
 func (i *importing) makeWildcard(host model.Name) error {
 	star, err := host.Child("*")
 	if err != nil {
-		return checkWildcard(i.Plan, i.zone, host)
+		return rules.CheckWildcard(i.Plan, i.zone, host)
 	}
 	path, err := i.pathOf(star)
 	if err != nil {
@@ -48,10 +50,10 @@ func (i *importing) makeWildcard(host model.Name) error {
 	}
 	data := path[0].Data
 	if data == nil || data.Host != nil || before == nil || !slices.EqualFunc(data.RRsets, before.Sets, model.RRset.Equal) {
-		return checkWildcard(i.Plan, i.zone, host)
+		return rules.CheckWildcard(i.Plan, i.zone, host)
 	}
 	for _, set := range data.RRsets {
-		i.RecordAs(access.RecordDelete, i.zone.Name, star, model.TypeName(set.Type), setText(set), "")
+		i.RecordAs(access.RecordDelete, i.zone.Name, star, model.TypeName(set.Type), message.RRset(set), "")
 	}
 	i.PutName(i.zone, star, nil)
 	i.PutImported(i.zone, star, nil)

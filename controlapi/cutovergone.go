@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -30,7 +32,7 @@ func (i *importing) gone(r *pb.ImportedName, here store.Named, before *model.Imp
 			r.Kept = append(r.Kept, "the host, which is not there any more: "+why)
 			return nil
 		}
-		below, err := i.Below(i.zone, here.Name, mostLooked+1)
+		below, err := i.Below(i.zone, here.Name, rules.MostLooked+1)
 		if err != nil {
 			return err
 		}
@@ -53,14 +55,14 @@ func (i *importing) gone(r *pb.ImportedName, here store.Named, before *model.Imp
 			case is && now.Equal(set):
 				left = model.WithoutRRset(left, set.Type)
 				r.Changes = append(r.Changes, model.TypeName(set.Type)+": none")
-				i.RecordAs(access.RecordDelete, i.zone.Name, here.Name, model.TypeName(set.Type), setText(now), "")
+				i.RecordAs(access.RecordDelete, i.zone.Name, here.Name, model.TypeName(set.Type), message.RRset(now), "")
 			case is:
 				r.Kept = append(r.Kept, model.TypeName(set.Type)+": here "+ttlAndText(now)+", there none")
 			}
 		}
 		data := *here.Data
 		data.RRsets = left
-		if err := keepServer(i.zone, here.Name, facts.DataAddresses(here.Data), facts.DataAddresses(&data)); err != nil {
+		if err := rules.KeepServer(i.zone, here.Name, facts.DataAddresses(here.Data), facts.DataAddresses(&data)); err != nil {
 			return err
 		}
 		if len(r.Changes) > 0 {

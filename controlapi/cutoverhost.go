@@ -10,6 +10,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -46,7 +48,7 @@ func (i *importing) newHost(r *pb.ImportedName, f *formerHost, here store.Named,
 	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeNS, dns.TypeDNAME} {
 		set, there := model.FindRRset(data.RRsets, t)
 		was, _ := model.FindRRset(before, t)
-		own := isAddressType(t) && slices.Equal(model.NormalizeAddresses(facts.AddressesIn([]model.RRset{set})), family(f.Addresses, t == dns.TypeA))
+		own := rules.IsAddressType(t) && slices.Equal(model.NormalizeAddresses(facts.AddressesIn([]model.RRset{set})), rules.Family(f.Addresses, t == dns.TypeA))
 		if there && !own && !set.Equal(was) {
 			return here, model.E(model.Precondition, "import host", here.Name.Text()).
 				Because("the name has " + model.TypeName(t) + " records that were made here").Hint("delete them, or the host there")
@@ -67,7 +69,7 @@ func (i *importing) newHost(r *pb.ImportedName, f *formerHost, here store.Named,
 	if h.TTL == i.zone.WithDefaults().TTL {
 		h.TTL = 0
 	}
-	if err := checkTTL(i.zone, h.TTL); err != nil {
+	if err := rules.CheckTTL(i.zone, h.TTL); err != nil {
 		r.Kept = append(r.Kept, "the TTL of the zone: "+err.Error())
 		h.TTL = 0
 	}
@@ -97,7 +99,7 @@ func (i *importing) newHost(r *pb.ImportedName, f *formerHost, here store.Named,
 		return here, err
 	}
 	control = next.Host
-	text := describe(next)
+	text := message.DescribeHost(next)
 	if w := facts.DescribeWithdrawal(control); w != "" {
 		text += ", " + w
 	}
@@ -157,13 +159,13 @@ func (i *importing) changedHost(r *pb.ImportedName, f *formerHost, here store.Na
 		if control.Follows.Of(v4).IsValid() {
 			continue
 		}
-		t, w, n := family(there, v4), family(was, v4), family(is, v4)
+		t, w, n := rules.Family(there, v4), rules.Family(was, v4), rules.Family(is, v4)
 		what, at := "IPv6", f.updated6
 		if v4 {
 			what, at = "IPv4", f.updated4
 		}
-		attribute(what, threeWays(slices.Equal(t, w), slices.Equal(n, t), slices.Equal(n, w)), addressText(n), addressText(t), func() {
-			want = replaceFamilies(want, t, v4 && len(t) == 0, !v4 && len(t) == 0)
+		attribute(what, threeWays(slices.Equal(t, w), slices.Equal(n, t), slices.Equal(n, w)), message.Addresses(n), message.Addresses(t), func() {
+			want = rules.ReplaceFamilies(want, t, v4 && len(t) == 0, !v4 && len(t) == 0)
 			if at = orTime(at, now); v4 {
 				control.UpdateTime4 = at
 			} else {
@@ -234,7 +236,7 @@ func (i *importing) takeSecret(r *pb.ImportedName, f *formerHost, here store.Nam
 }
 
 func describeAll(n store.Named) string {
-	text := "owner " + n.Host.Owner + ", " + describe(n)
+	text := "owner " + n.Host.Owner + ", " + message.DescribeHost(n)
 	if w := facts.DescribeWithdrawal(n.Host); w != "" {
 		text += ", " + w
 	}

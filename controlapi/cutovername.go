@@ -7,6 +7,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -124,10 +126,10 @@ func (i *importing) name(f *former) (*pb.ImportedName, error) {
 	if next.Data.Host == nil {
 		path[0] = next
 		data := *next.Data
-		data.Withdrawn = place{zone: i.zone, path: path}.withdrawn(sets)
+		data.Withdrawn = facts.Place{Zone: i.zone, Path: path}.Withdrawn(sets)
 		next.Data = &data
 	}
-	if why := conflict(f.name, next.Data); why != "" && len(r.Changes) > 0 {
+	if why := rules.Conflict(f.name, next.Data); why != "" && len(r.Changes) > 0 {
 		return nil, model.E(model.Precondition, "import", f.name.Text()).Because(why).Hint("take one of them away, there or here")
 	}
 	if err := i.write(r, f, here, next); err != nil {
@@ -184,7 +186,7 @@ func (i *importing) write(r *pb.ImportedName, f *former, here, next store.Named)
 			}
 		}
 	default:
-		if err := keepServer(i.zone, f.name, facts.DataAddresses(here.Data), facts.DataAddresses(next.Data)); err != nil {
+		if err := rules.KeepServer(i.zone, f.name, facts.DataAddresses(here.Data), facts.DataAddresses(next.Data)); err != nil {
 			return err
 		}
 		i.PutName(i.zone, f.name, next.Data)
@@ -228,7 +230,7 @@ func (i *importing) mergeSets(r *pb.ImportedName, f *former, before, here []mode
 		now, isHere := model.FindRRset(here, t)
 		same := func(a, b model.RRset, hasA, hasB bool) bool { return hasA == hasB && (!hasA || a.Equal(b)) }
 		what := threeWays(same(is, was, isThere, wasThere), same(is, now, isThere, isHere), same(now, was, isHere, wasThere))
-		if what != stays && hosted && isAddressType(t) {
+		if what != stays && hosted && rules.IsAddressType(t) {
 			what = kept
 		}
 		name := model.TypeName(t)
@@ -240,13 +242,13 @@ func (i *importing) mergeSets(r *pb.ImportedName, f *former, before, here []mode
 			continue
 		case isThere:
 			next = model.WithRRset(next, is)
-			i.RecordAs(access.RecordSet, i.zone.Name, f.name, name, setText(now), setText(is))
+			i.RecordAs(access.RecordSet, i.zone.Name, f.name, name, message.RRset(now), message.RRset(is))
 		default:
 			next = model.WithoutRRset(next, t)
-			i.RecordAs(access.RecordDelete, i.zone.Name, f.name, name, setText(now), "")
+			i.RecordAs(access.RecordDelete, i.zone.Name, f.name, name, message.RRset(now), "")
 		}
 		changed = true
-		r.Changes = append(r.Changes, name+": "+orNone(setText(is)))
+		r.Changes = append(r.Changes, name+": "+orNone(message.RRset(is)))
 		if len(here) == 0 && len(before) == 0 {
 			r.Outcome = "created"
 		}
@@ -258,7 +260,7 @@ func ttlAndText(set model.RRset) string {
 	if len(set.Data) == 0 {
 		return "none"
 	}
-	return strconv.FormatUint(uint64(set.TTL), 10) + " " + setText(set)
+	return strconv.FormatUint(uint64(set.TTL), 10) + " " + message.RRset(set)
 }
 
 func orNone(text string) string {
@@ -289,7 +291,7 @@ func (i *importing) apex(r *pb.ImportedName, f *former, before *model.Imported) 
 		r.Outcome = "changed"
 		if i.zone.ModRevision == 0 { // it is not there, and this a rehearsal
 			r.Outcome = "created"
-		} else if err := putSets(i.Plan, place{zone: i.zone, name: f.name, apex: true}, sets); err != nil {
+		} else if err := putSets(i.Plan, facts.Place{Zone: i.zone, Name: f.name, Apex: true}, sets); err != nil {
 			return err
 		}
 	}

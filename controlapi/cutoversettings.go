@@ -8,13 +8,15 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
 // ImportZoneSettings brings who could do what in a zone of another service.
-func (s *Service) ImportZoneSettings(ctx context.Context, in *pb.ImportZoneSettingsRequest) (out *pb.ImportZoneSettingsResponse, err error) {
+func (s *Cutover) ImportZoneSettings(ctx context.Context, in *pb.ImportZoneSettingsRequest) (out *pb.ImportZoneSettingsResponse, err error) {
 	c, err := s.Authorize(ctx, access.CutoverImport, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -30,10 +32,10 @@ func (s *Service) ImportZoneSettings(ctx context.Context, in *pb.ImportZoneSetti
 			return nil, err
 		}
 	}
-	if there.Admins, err = principalNames("admins", in.GetAdmins()); err != nil {
+	if there.Admins, err = rules.PrincipalNames("admins", in.GetAdmins()); err != nil {
 		return nil, err
 	}
-	if there.Groups, err = principalNames("groups", in.GetGroups()); err != nil {
+	if there.Groups, err = rules.PrincipalNames("groups", in.GetGroups()); err != nil {
 		return nil, err
 	}
 	for _, r := range in.GetReserved() {
@@ -84,14 +86,14 @@ func (i *importing) settings(there *model.FormerSettings) (*pb.ImportedName, err
 	}
 	same := slices.Equal[[]model.PrincipalName]
 	take("administrators", threeWays(same(there.Admins, was.Admins), same(there.Admins, old.Admins), same(old.Admins, was.Admins)),
-		strings.Join(words(old.Admins), " "), strings.Join(words(there.Admins), " "), func() { in.Admins = &pb.Words{Values: words(there.Admins)} })
+		strings.Join(message.Words(old.Admins), " "), strings.Join(message.Words(there.Admins), " "), func() { in.Admins = &pb.Words{Values: message.Words(there.Admins)} })
 	open := func(register model.Register, groups []model.PrincipalName) string {
-		return strings.TrimSpace(register.String() + " " + strings.Join(words(groups), " "))
+		return strings.TrimSpace(register.String() + " " + strings.Join(message.Words(groups), " "))
 	}
 	nowOpen, wasOpen, isOpen := open(there.Register, there.Groups), open(was.Register, was.Groups), open(old.Register, old.Groups)
 	take("register", threeWays(nowOpen == wasOpen, isOpen == nowOpen, isOpen == wasOpen), isOpen, nowOpen, func() {
 		in.Register = new(there.Register.String())
-		in.Groups = &pb.Words{Values: words(there.Groups)}
+		in.Groups = &pb.Words{Values: message.Words(there.Groups)}
 	})
 	take("reserved", threeWays(slices.Equal(there.Reserved, was.Reserved), slices.Equal(there.Reserved, old.Reserved), slices.Equal(old.Reserved, was.Reserved)),
 		strings.Join(old.Reserved, " "), strings.Join(there.Reserved, " "), func() {
@@ -108,7 +110,7 @@ func (i *importing) settings(there *model.FormerSettings) (*pb.ImportedName, err
 		}
 		r.Outcome = "changed"
 		i.PutPolicy(i.zone, next)
-		i.RecordAs(access.ZoneOpen, i.zone.Name, "", "imported", describePolicy(old), describePolicy(next))
+		i.RecordAs(access.ZoneOpen, i.zone.Name, "", "imported", message.DescribePolicy(old), message.DescribePolicy(next))
 	}
 	now := *before
 	now.Settings = there

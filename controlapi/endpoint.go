@@ -7,6 +7,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	stand "signpost/internal/standing"
@@ -15,8 +16,17 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
+// Endpoints is the service for endpoints, and for how a host is answered with them.
+type Endpoints struct {
+	pb.UnimplementedEndpointServiceServer
+	*call.Desk
+}
+
+// NewEndpoints makes the service.
+func NewEndpoints(d *call.Desk) *Endpoints { return &Endpoints{Desk: d} }
+
 // ListEndpoints shows the endpoints of a host and how they stand.
-func (s *Service) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest) (out *pb.ListEndpointsResponse, err error) {
+func (s *Endpoints) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest) (out *pb.ListEndpointsResponse, err error) {
 	c, err := s.Authorize(ctx, access.EndpointRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -39,7 +49,7 @@ func (s *Service) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest
 }
 
 // GetEndpoint shows one of them.
-func (s *Service) GetEndpoint(ctx context.Context, in *pb.GetEndpointRequest) (out *pb.Endpoint, err error) {
+func (s *Endpoints) GetEndpoint(ctx context.Context, in *pb.GetEndpointRequest) (out *pb.Endpoint, err error) {
 	c, err := s.Authorize(ctx, access.EndpointRead, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
@@ -83,61 +93,10 @@ func endpointsNow(tx *store.Tx, z *model.Zone, h store.Named) ([]*pb.Endpoint, z
 	for i := range out {
 		s := &choice.Endpoints[i]
 		out[i] = endpointMessage(h, &h.Data.Host.Endpoints[i])
-		out[i].State, out[i].Why, out[i].Answered = stateOf(s), whyOf(h.Data.Host, s), s.Answered && !h.Data.Withdrawn
-		out[i].Word = wordMessage(said.Endpoints[s.ID])
+		out[i].State, out[i].Why, out[i].Answered = message.State(s), message.Why(h.Data.Host, s), s.Answered && !h.Data.Withdrawn
+		out[i].Word = message.Word(said.Endpoints[s.ID])
 	}
 	return out, choice, said, nil
-}
-
-// stateOf is how an endpoint stands in one word of the API.
-func stateOf(s *zone.Standing) string {
-	if s.PassedOver {
-		return "passed over"
-	}
-	return s.State.String()
-}
-
-// whyOf says for people why an endpoint stands as it does. The first row that matches:
-//
-//	a word counts            whose it is and what it says
-//	it has no addresses      that
-//	the host has no check    that
-//	nobody judges            that
-//	anything else            how many checkers say what
-func whyOf(h *model.Host, s *zone.Standing) string {
-	switch {
-	case s.Word != nil:
-		on := map[zone.Level]string{zone.OnEndpoint: "it", zone.OnHost: "the host", zone.OnSite: "its site"}[s.Level]
-		return wordText(s.Word) + " is said of " + on
-	case s.State == zone.Bare:
-		return "it has no addresses"
-	case !h.Checked:
-		return "there is no check"
-	case s.Judges == 0:
-		return "no checker judges"
-	}
-	text := "none of " + checkers(s.Judges) + " says down"
-	switch s.SayDown {
-	case 0:
-	case 1:
-		text = "1 of " + checkers(s.Judges) + " says down"
-	default:
-		text = strconv.Itoa(s.SayDown) + " of " + checkers(s.Judges) + " say down"
-	}
-	if s.SaySuspect > 0 {
-		text += ", " + strconv.Itoa(s.SaySuspect) + " suspect"
-	}
-	if s.PassedOver {
-		text += "; another has taken over"
-	}
-	return text
-}
-
-func checkers(n int) string {
-	if n == 1 {
-		return "1 checker"
-	}
-	return strconv.Itoa(n) + " checkers"
 }
 
 // endpointMessage is an endpoint as it is stored.
@@ -150,7 +109,7 @@ func endpointMessage(h store.Named, e *model.Endpoint) *pb.Endpoint {
 		m.Addresses = append(m.Addresses, a.String())
 	}
 	if s := h.Host.Secret(e.ID); s != nil {
-		m.SecretCreateTime = timeMessage(s.CreateTime)
+		m.SecretCreateTime = message.Time(s.CreateTime)
 	}
 	return m
 }
@@ -160,7 +119,7 @@ func describeEndpoint(e *model.Endpoint) string {
 	if e == nil {
 		return ""
 	}
-	words := []string{"addresses " + addressText(e.Addresses)}
+	words := []string{"addresses " + message.Addresses(e.Addresses)}
 	if e.Site != "" {
 		words = append(words, "site "+e.Site)
 	}

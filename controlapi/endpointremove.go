@@ -7,6 +7,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/guard"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -14,7 +15,7 @@ import (
 )
 
 // RemoveEndpoint removes an endpoint with its secret and what an operator says of it.
-func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointRequest) (out *pb.RemoveEndpointResponse, err error) {
+func (s *Endpoints) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointRequest) (out *pb.RemoveEndpointResponse, err error) {
 	c, err := s.Authorize(ctx, access.EndpointRemove, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 		}
 		h := *old.Data.Host
 		h.Endpoints = h.WithoutEndpoint(was.ID)
-		if err := guardHost(p, z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
+		if err := guard.Host(p, z, old, in.GetConfirmLast(), guard.Nothing, &h); err != nil {
 			return nil, err
 		}
 		if err := checkFollowed(old, h.Addresses()); err != nil {
@@ -65,7 +66,7 @@ func (s *Service) RemoveEndpoint(ctx context.Context, in *pb.RemoveEndpointReque
 }
 
 // RotateEndpointSecret gives an endpoint a secret, in the place of the one it had.
-func (s *Service) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpointSecretRequest) (out *pb.RotateEndpointSecretResponse, err error) {
+func (s *Endpoints) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpointSecretRequest) (out *pb.RotateEndpointSecretResponse, err error) {
 	c, err := s.Authorize(ctx, access.EndpointRotateSecret, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (s *Service) RotateEndpointSecret(ctx context.Context, in *pb.RotateEndpoin
 }
 
 // SendHeartbeat takes an endpoint's sign of life.
-func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest) (out *pb.SendHeartbeatResponse, err error) {
+func (s *Endpoints) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest) (out *pb.SendHeartbeatResponse, err error) {
 	c, err := s.Authorize(ctx, access.EndpointBeat, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err

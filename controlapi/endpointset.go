@@ -8,6 +8,9 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -15,7 +18,7 @@ import (
 )
 
 // SetEndpoint makes an endpoint or changes what the request mentions of it.
-func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (out *pb.SetEndpointResponse, err error) {
+func (s *Endpoints) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (out *pb.SetEndpointResponse, err error) {
 	c, err := s.Authorize(ctx, access.EndpointSet, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
@@ -28,7 +31,7 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 	if err := checkEndpoint(in); err != nil {
 		return nil, err
 	}
-	addrs, err := parseAddresses("addresses", in.GetAddresses())
+	addrs, err := rules.ParseAddresses("addresses", in.GetAddresses())
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +48,13 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 			return nil, model.E(model.Exhausted, "set endpoint", name.Text()+" "+e.ID).In("id").
 				Because("the host has " + strconv.Itoa(model.MostEndpoints) + " endpoints, as many as one may").Hint("remove one first")
 		}
-		set(&e.Site, in.Site)
-		set(&e.Priority, in.Priority)
+		message.Set(&e.Site, in.Site)
+		message.Set(&e.Priority, in.Priority)
 		if in.Weight != nil {
 			e.Weight = weightOf(in.GetWeight())
 		}
 		if len(addrs) > 0 {
-			if err := checkAddresses(p, z, "addresses", addrs); err != nil {
+			if err := rules.CheckAddresses(p, z, "addresses", addrs); err != nil {
 				return nil, err
 			}
 			e.Addresses = model.NormalizeAddresses(addrs)
@@ -59,7 +62,7 @@ func (s *Service) SetEndpoint(ctx context.Context, in *pb.SetEndpointRequest) (o
 		if was != nil && was.Site != e.Site { // what is said of its site may take it away
 			h := *old.Data.Host
 			h.Endpoints = h.WithEndpoint(e)
-			if err := guardHost(p, z, old, in.GetConfirmLast(), nothingMore, &h); err != nil {
+			if err := guard.Host(p, z, old, in.GetConfirmLast(), guard.Nothing, &h); err != nil {
 				return nil, err
 			}
 		}
@@ -122,10 +125,10 @@ func putEndpoint(p *call.Plan, z *model.Zone, old store.Named, was *model.Endpoi
 func putHostData(p *call.Plan, z *model.Zone, old store.Named, h *model.Host) (store.Named, error) {
 	data := *old.Data
 	data.Host = h
-	if why := conflict(old.Name, &data); why != "" {
+	if why := rules.Conflict(old.Name, &data); why != "" {
 		return old, model.E(model.Precondition, "change host", old.Name.Text()).In("addresses").Because(why).Hint("delete that record set first")
 	}
-	if err := keepServer(z, old.Name, facts.DataAddresses(old.Data), facts.DataAddresses(&data)); err != nil {
+	if err := rules.KeepServer(z, old.Name, facts.DataAddresses(old.Data), facts.DataAddresses(&data)); err != nil {
 		return old, err
 	}
 	p.Changed = z
@@ -135,7 +138,7 @@ func putHostData(p *call.Plan, z *model.Zone, old store.Named, h *model.Host) (s
 
 // SetEndpointAddresses changes an endpoint's addresses of the families that the request
 // mentions.
-func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAddressesRequest) (out *pb.SetEndpointAddressesResponse, err error) {
+func (s *Endpoints) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAddressesRequest) (out *pb.SetEndpointAddressesResponse, err error) {
 	c, err := s.Authorize(ctx, access.EndpointSetAddresses, call.EndpointAt(in.GetFqdn(), in.GetId()), in)
 	if err != nil {
 		return nil, err
@@ -149,7 +152,7 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 		return nil, model.E(model.Invalid, "set addresses of", name.Text()+" main").In("id").Because("they are the host's plain addresses").
 			Hint("set them with signpost host set-address, or setAddresses")
 	}
-	given, err := mentioned(in)
+	given, err := rules.Mentioned(in)
 	if err != nil {
 		return nil, err
 	}
@@ -165,17 +168,17 @@ func (s *Service) SetEndpointAddresses(ctx context.Context, in *pb.SetEndpointAd
 		if old.Host.Disabled != nil {
 			return nil, disabledHost("set addresses of", name, old.Host)
 		}
-		if err := checkAddresses(p, z, "addresses", given); err != nil {
+		if err := rules.CheckAddresses(p, z, "addresses", given); err != nil {
 			return nil, err
 		}
 		e := *was
-		e.Addresses = replaceFamilies(was.Addresses, given, in.GetClearIpv4(), in.GetClearIpv6())
-		if len(e.Addresses) > maxAddresses {
+		e.Addresses = rules.ReplaceFamilies(was.Addresses, given, in.GetClearIpv4(), in.GetClearIpv6())
+		if len(e.Addresses) > rules.MaxAddresses {
 			return nil, model.E(model.Invalid, "set addresses of", name.Text()+" "+e.ID).In("addresses").Because("the endpoint would have more than 16")
 		}
 		h := *old.Data.Host
 		h.Endpoints = h.WithEndpoint(e)
-		if err := guardCleared(p, z, old, in.GetConfirmLast(), &h); err != nil {
+		if err := guard.Cleared(p, z, old, in.GetConfirmLast(), &h); err != nil {
 			return nil, err
 		}
 		next, err := putEndpoint(p, z, old, was, e)

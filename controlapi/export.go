@@ -18,7 +18,7 @@ import (
 const pieceSize = 32 << 10
 
 // ExportZone sends a zone as it is served, as a zone file, all of one revision.
-func (s *Service) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreamingServer[pb.ExportZoneResponse]) (err error) {
+func (s *ZoneFiles) ExportZone(in *pb.ExportZoneRequest, stream grpc.ServerStreamingServer[pb.ExportZoneResponse]) (err error) {
 	c, err := s.Authorize(stream.Context(), access.ZoneExport, call.At(in.GetName()), in)
 	if err != nil {
 		return err

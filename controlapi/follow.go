@@ -4,10 +4,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/miekg/dns"
-
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -49,13 +49,13 @@ func follow(p *call.Plan, z *model.Zone, old, next store.Named, in *pb.UpdateHos
 		return next, err
 	}
 	addrs := wanted.Follow(main.Data.Host.Addresses(), next.Data.Host.Addresses())
-	if err := checkAddresses(p, z, "follows", addrs); err != nil {
+	if err := rules.CheckAddresses(p, z, "follows", addrs); err != nil {
 		return next, err
 	}
 	if next, err = withAddresses(p, next, addrs); err != nil {
 		return next, err
 	}
-	return next, guardCleared(p, z, old, in.GetConfirmLast(), next.Data.Host)
+	return next, guard.Cleared(p, z, old, in.GetConfirmLast(), next.Data.Host)
 }
 
 // followingOf reads whom a host is to follow; nil: nobody. Errors are of kind Invalid.
@@ -103,16 +103,13 @@ func mayFollow(p *call.Plan, z *model.Zone, h store.Named, f *model.Following) e
 	if len(h.Host.Followers) > 0 {
 		return refuse("others follow it, "+h.Host.Followers[0].Text()+" among them", "let those follow "+f.Main.Text()+", too")
 	}
-	for _, t := range noAddressBeside {
+	for _, t := range rules.NoAddressBeside {
 		if facts.HasType(h.Data.RRsets, t) {
 			return refuse("it has "+model.TypeName(t)+" records, beside which there are no addresses", "delete them first")
 		}
 	}
 	return nil
 }
-
-// noAddressBeside is the types that a host with addresses has no records of.
-var noAddressBeside = []uint16{dns.TypeCNAME, dns.TypeNS, dns.TypeDNAME}
 
 // enlist writes a host into the list of those who follow another of its zone. Errors:
 // NotFound; Precondition when that follows somebody itself; Exhausted.

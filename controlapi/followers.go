@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -24,9 +26,9 @@ func leadFollowers(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, main s
 			continue
 		}
 		addrs := old.Host.Follows.Follow(main.Data.Host.Addresses(), old.Data.Host.Addresses())
-		if len(addrs) > maxAddresses {
+		if len(addrs) > rules.MaxAddresses {
 			return model.E(model.Precondition, "set addresses of", main.Name.Text()).In("addresses").
-				Because(old.Name.Text() + " follows it, and would have more than " + strconv.Itoa(maxAddresses)).Hint("take addresses of the other family from that one")
+				Because(old.Name.Text() + " follows it, and would have more than " + strconv.Itoa(rules.MaxAddresses)).Hint("take addresses of the other family from that one")
 		}
 		if err := checkLed(p, z, main.Name, old, addrs); err != nil {
 			return err
@@ -35,7 +37,7 @@ func leadFollowers(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, main s
 		if err != nil {
 			return err
 		}
-		if err := guardCleared(p, z, old, confirmed, next.Data.Host); err != nil {
+		if err := guard.Cleared(p, z, old, confirmed, next.Data.Host); err != nil {
 			return err
 		}
 		if _, err := putAddresses(p, z, policy, old, next); err != nil {
@@ -50,12 +52,12 @@ func leadFollowers(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, main s
 func checkLed(p *call.Plan, z *model.Zone, main model.Name, old store.Named, addrs []netip.Addr) error {
 	was := old.Data.Host.Addresses()
 	more := slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return slices.Contains(was, a) })
-	rules, err := addressRulesFor(p, z, more)
+	allowed, err := rules.AddressRulesOf(p, z, more)
 	if err != nil {
 		return err
 	}
 	for _, a := range more {
-		if why := rules.unfit(a); why != "" {
+		if why := allowed.Unfit(a); why != "" {
 			return model.E(model.Precondition, "set addresses of", main.Text()).In("addresses").
 				Because(old.Name.Text() + " follows it, and would have " + a.String() + ": " + why).Hint("let that one follow otherwise, or nobody")
 		}
@@ -98,7 +100,7 @@ func putAddresses(p *call.Plan, z *model.Zone, policy *model.ZonePolicy, old, ne
 func checkFollowed(h store.Named, addrs []netip.Addr) error {
 	f := h.Host.Follows
 	for _, v4 := range []bool{true, false} {
-		if !f.Of(v4).IsValid() || slices.Equal(family(addrs, v4), family(h.Data.Host.Addresses(), v4)) {
+		if !f.Of(v4).IsValid() || slices.Equal(rules.Family(addrs, v4), rules.Family(h.Data.Host.Addresses(), v4)) {
 			continue
 		}
 		what := map[bool]string{true: "IPv4", false: "IPv6"}[v4]

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -12,7 +13,7 @@ import (
 )
 
 // GetFreeze shows the freeze switch.
-func (s *Service) GetFreeze(ctx context.Context, in *pb.GetFreezeRequest) (out *pb.Freeze, err error) {
+func (s *Sites) GetFreeze(ctx context.Context, in *pb.GetFreezeRequest) (out *pb.Freeze, err error) {
 	c, err := s.Authorize(ctx, access.FreezeRead, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -20,14 +21,14 @@ func (s *Service) GetFreeze(ctx context.Context, in *pb.GetFreezeRequest) (out *
 	defer c.Done(&err)
 	err = c.Read(func(tx *store.Tx) error {
 		f, err := tx.Freeze()
-		out = freezeMessage(f)
+		out = message.Freeze(f)
 		return err
 	})
 	return out, err
 }
 
 // SetFreeze turns it.
-func (s *Service) SetFreeze(ctx context.Context, in *pb.SetFreezeRequest) (out *pb.SetFreezeResponse, err error) {
+func (s *Sites) SetFreeze(ctx context.Context, in *pb.SetFreezeRequest) (out *pb.SetFreezeResponse, err error) {
 	c, err := s.Authorize(ctx, access.FreezeSet, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (s *Service) SetFreeze(ctx context.Context, in *pb.SetFreezeRequest) (out *
 			}
 			p.Record("", "", "", freezeText(old), freezeText(next))
 		}
-		return &pb.SetFreezeResponse{Freeze: freezeMessage(next), Change: &pb.Change{}}, nil
+		return &pb.SetFreezeResponse{Freeze: message.Freeze(next), Change: &pb.Change{}}, nil
 	})
 }
 
@@ -64,11 +65,4 @@ func freezeText(f *model.Freeze) string {
 		return "on"
 	}
 	return "on (" + f.Reason + ")"
-}
-
-func freezeMessage(f *model.Freeze) *pb.Freeze {
-	if f == nil {
-		return &pb.Freeze{}
-	}
-	return &pb.Freeze{On: true, Reason: f.Reason, By: f.By, Time: timeMessage(f.Time)}
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -17,7 +18,7 @@ import (
 )
 
 // GetHealth shows what is answered of a host, and why.
-func (s *Service) GetHealth(ctx context.Context, in *pb.GetHealthRequest) (out *pb.Health, err error) {
+func (s *Checks) GetHealth(ctx context.Context, in *pb.GetHealthRequest) (out *pb.Health, err error) {
 	c, err := s.Authorize(ctx, access.StatusRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func health(tx *store.Tx, name model.Name, now time.Time) (*pb.Health, error) {
 		return nil, err
 	}
 	out := &pb.Health{
-		Fqdn: name.Text(), Policy: answerPolicyMessage(h), Word: wordMessage(said.Host),
+		Fqdn: name.Text(), Policy: answerPolicyMessage(h), Word: message.Word(said.Host),
 		Why: answerWhy(h, choice), Ttl: choice.TTL(z.WithDefaults().TTL),
 	}
 	if out.Revision, err = tx.Revision(); err != nil {
@@ -54,14 +55,14 @@ func health(tx *store.Tx, name model.Name, now time.Time) (*pb.Health, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Freeze = freezeMessage(freeze)
+	out.Freeze = message.Freeze(freeze)
 	check, err := tx.Check(z, name)
 	if err != nil {
 		return nil, err
 	}
 	if check != nil {
 		out.Check = checkMessage(h, check)
-		judges := judging(h.Data.Host, said.Checkers)
+		judges := facts.Judging(h.Data.Host, said.Checkers)
 		lives, err := tx.CheckerLives()
 		if err != nil {
 			return nil, err
@@ -76,12 +77,12 @@ func health(tx *store.Tx, name model.Name, now time.Time) (*pb.Health, error) {
 	}
 	for i, m := range all {
 		e := &h.Data.Host.Endpoints[i]
-		eh := &pb.EndpointHealth{Endpoint: m, Votes: votesOn(h.Data.Host, e, said)}
+		eh := &pb.EndpointHealth{Endpoint: m, Votes: message.Votes(h.Data.Host, e, said)}
 		if e.Site != "" {
-			eh.SiteWord = wordMessage(said.Sites[e.Site])
+			eh.SiteWord = message.Word(said.Sites[e.Site])
 		}
 		if o := said.Overs[e.ID]; o != nil && o.Generation == e.Generation {
-			eh.OverTime = timeMessage(o.Time)
+			eh.OverTime = message.Time(o.Time)
 		}
 		out.Endpoints = append(out.Endpoints, eh)
 	}
@@ -101,45 +102,6 @@ func lifeWarnings(judges []model.Checker, lives map[string]*model.CheckerLife) (
 	return warnings
 }
 
-// judging is the registered checkers that a host's check names.
-func judging(h *model.Host, all []model.Checker) (out []model.Checker) {
-	for _, k := range all {
-		if judges(h, k.Site) {
-			out = append(out, k)
-		}
-	}
-	return out
-}
-
-// judges reports whether the checker of a site, if there is one, is among those that a
-// host's check names.
-func judges(h *model.Host, site string) bool {
-	return h.Checked && (len(h.CheckSites) == 0 || slices.Contains(h.CheckSites, site))
-}
-
-// votesOn is what checkers say of an endpoint, by site: those that judge, and those whose
-// word no longer counts.
-func votesOn(h *model.Host, e *model.Endpoint, said *zone.Said) []*pb.Vote {
-	judges := judging(h, said.Checkers)
-	var out []*pb.Vote
-	for _, v := range said.Votes {
-		if v.Endpoint != e.ID {
-			continue
-		}
-		out = append(out, &pb.Vote{
-			Site: v.Site, Verdict: v.Verdict.String(), Reason: v.Reason.String(), Time: timeMessage(v.Time),
-			Counts: v.Generation == e.Generation && slices.ContainsFunc(judges, func(k model.Checker) bool { return k.Site == v.Site && k.Term == v.Term }),
-		})
-	}
-	for _, k := range judges {
-		if !slices.ContainsFunc(out, func(v *pb.Vote) bool { return v.Site == k.Site }) {
-			out = append(out, &pb.Vote{Site: k.Site, Verdict: model.NoVerdict.String(), Counts: true})
-		}
-	}
-	slices.SortFunc(out, func(a, b *pb.Vote) int { return strings.Compare(a.Site, b.Site) })
-	return out
-}
-
 // answerWhy says for people why a host is answered as it is. The first row that matches:
 //
 //	it is blocked, disabled or lapsed    that
@@ -152,7 +114,7 @@ func answerWhy(h store.Named, c zone.Choice) string {
 	policy := withDefaults(h.Data.Host.Policy)
 	up := 0
 	for i := range c.Endpoints {
-		if isUp(&c.Endpoints[i]) {
+		if guard.IsUp(&c.Endpoints[i]) {
 			up++
 		}
 	}

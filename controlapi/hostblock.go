@@ -6,6 +6,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,20 +15,20 @@ import (
 )
 
 // BlockHost has a host answered no more, and its owner and editors change it no more.
-func (s *Service) BlockHost(ctx context.Context, in *pb.BlockHostRequest) (out *pb.BlockHostResponse, err error) {
+func (s *Hosts) BlockHost(ctx context.Context, in *pb.BlockHostRequest) (out *pb.BlockHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostBlock, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Done(&err)
 	return call.Change(c, func(p *call.Plan) (*pb.BlockHostResponse, error) {
-		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Blocked = s.withdrawn(h.Blocked, in.GetReason()) })
+		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Blocked = withdrawn(h.Blocked, in.GetReason(), s.Now()) })
 		return &pb.BlockHostResponse{Host: h, Change: &pb.Change{}}, err
 	})
 }
 
 // UnblockHost takes BlockHost back.
-func (s *Service) UnblockHost(ctx context.Context, in *pb.UnblockHostRequest) (out *pb.UnblockHostResponse, err error) {
+func (s *Hosts) UnblockHost(ctx context.Context, in *pb.UnblockHostRequest) (out *pb.UnblockHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostBlock, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -39,20 +41,20 @@ func (s *Service) UnblockHost(ctx context.Context, in *pb.UnblockHostRequest) (o
 }
 
 // DisableHost switches a host off.
-func (s *Service) DisableHost(ctx context.Context, in *pb.DisableHostRequest) (out *pb.DisableHostResponse, err error) {
+func (s *Hosts) DisableHost(ctx context.Context, in *pb.DisableHostRequest) (out *pb.DisableHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostDisable, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Done(&err)
 	return call.Change(c, func(p *call.Plan) (*pb.DisableHostResponse, error) {
-		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Disabled = s.withdrawn(h.Disabled, in.GetReason()) })
+		h, err := withdrawHost(p, in.GetFqdn(), in.GetEtag(), func(h *model.HostControl) { h.Disabled = withdrawn(h.Disabled, in.GetReason(), s.Now()) })
 		return &pb.DisableHostResponse{Host: h, Change: &pb.Change{}}, err
 	})
 }
 
 // EnableHost takes DisableHost back, and refreshes the host.
-func (s *Service) EnableHost(ctx context.Context, in *pb.EnableHostRequest) (out *pb.EnableHostResponse, err error) {
+func (s *Hosts) EnableHost(ctx context.Context, in *pb.EnableHostRequest) (out *pb.EnableHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostDisable, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -69,12 +71,12 @@ func (s *Service) EnableHost(ctx context.Context, in *pb.EnableHostRequest) (out
 	})
 }
 
-// withdrawn is a withdrawal for a reason; the one there is when it has that reason.
-func (s *Service) withdrawn(old *model.Withdrawal, reason string) *model.Withdrawal {
+// withdrawn is a withdrawal for a reason, of now; the one there is when it has that reason.
+func withdrawn(old *model.Withdrawal, reason string, now time.Time) *model.Withdrawal {
 	if old != nil && old.Reason == reason {
 		return old
 	}
-	return &model.Withdrawal{Reason: reason, Time: s.Now().UTC().Truncate(time.Second)}
+	return &model.Withdrawal{Reason: reason, Time: now.UTC().Truncate(time.Second)}
 }
 
 // withdrawHost changes why a host is withdrawn.
@@ -91,14 +93,14 @@ func withdrawHost(p *call.Plan, fqdn, etag string, alter func(*model.HostControl
 	alter(&control)
 	before, after := facts.DescribeWithdrawal(old.Host), facts.DescribeWithdrawal(&control)
 	if before == after {
-		return hostMessage(z, old), nil
+		return message.Host(z, old), nil
 	}
 	next, err := putHost(p, z, old, store.Named{Name: name, Data: old.Data, Host: &control})
 	if err != nil {
 		return nil, err
 	}
 	p.Record(z.Name, name, "", before, after)
-	return hostMessage(z, next), nil
+	return message.Host(z, next), nil
 }
 
 // putHost writes a host in the place of old. When it is withdrawn now and was not, or the
@@ -119,20 +121,20 @@ func putHost(p *call.Plan, z *model.Zone, old, next store.Named) (store.Named, e
 		if err != nil {
 			return next, err
 		}
-		itself := isCutOrHost
+		itself := facts.IsCutOrHost
 		if !data.Withdrawn {
-			itself = isHost // what has come below a delegation since was withdrawn before
+			itself = facts.IsHost // what has come below a delegation since was withdrawn before
 		}
-		for _, n := range heldOf(below, itself) {
+		for _, n := range facts.HeldOf(below, itself) {
 			d := *n.Data
 			d.Withdrawn = data.Withdrawn
-			if err := keepServer(z, n.Name, facts.DataAddresses(n.Data), facts.DataAddresses(&d)); err != nil {
+			if err := rules.KeepServer(z, n.Name, facts.DataAddresses(n.Data), facts.DataAddresses(&d)); err != nil {
 				return next, err
 			}
 			written = append(written, store.Named{Name: n.Name, Data: &d})
 		}
 	}
-	if err := keepServer(z, old.Name, facts.DataAddresses(old.Data), facts.DataAddresses(&data)); err != nil {
+	if err := rules.KeepServer(z, old.Name, facts.DataAddresses(old.Data), facts.DataAddresses(&data)); err != nil {
 		return next, err
 	}
 	for _, n := range written {

@@ -10,6 +10,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -17,7 +19,7 @@ import (
 )
 
 // CreateHost registers a name and shows its secret, this once.
-func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out *pb.CreateHostResponse, err error) {
+func (s *Hosts) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out *pb.CreateHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostCreate, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -27,7 +29,7 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := parseAddresses("addresses", in.GetAddresses())
+	addrs, err := rules.ParseAddresses("addresses", in.GetAddresses())
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +48,14 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 		if err := checkQuota(p, z, name); err != nil {
 			return nil, err
 		}
-		if err := checkTTL(z, in.GetTtl()); err != nil {
+		if err := rules.CheckTTL(z, in.GetTtl()); err != nil {
 			return nil, err
 		}
-		if err := checkAddresses(p, z, "addresses", addrs); err != nil {
+		if err := rules.CheckAddresses(p, z, "addresses", addrs); err != nil {
 			return nil, err
 		}
 		if in.GetWildcard() {
-			if err := checkWildcard(p, z, name); err != nil {
+			if err := rules.CheckWildcard(p, z, name); err != nil {
 				return nil, err
 			}
 		}
@@ -76,8 +78,8 @@ func (s *Service) CreateHost(ctx context.Context, in *pb.CreateHostRequest) (out
 		if err := releaseName(p, z, name); err != nil {
 			return nil, err
 		}
-		p.Record(z.Name, name, "", "", describe(next))
-		out := &pb.CreateHostResponse{Host: hostMessage(z, next), Secret: secret, Change: &pb.Change{}}
+		p.Record(z.Name, name, "", "", message.DescribeHost(next))
+		out := &pb.CreateHostResponse{Host: message.Host(z, next), Secret: secret, Change: &pb.Change{}}
 		if out.WithoutSecret = secret == ""; out.WithoutSecret {
 			out.Warnings = append(out.Warnings, "host "+name.Text()+" has no secret: the token that created it may not do itself what the secret does")
 		}
@@ -137,10 +139,10 @@ func setAddresses(h *model.Host, control *model.HostControl, addrs []netip.Addr,
 	if len(addrs) > 0 {
 		h.Endpoints = h.WithEndpoint(model.Endpoint{ID: model.MainEndpoint, Addresses: addrs, Generation: generation})
 	}
-	if !slices.Equal(family(old, true), family(addrs, true)) {
+	if !slices.Equal(rules.Family(old, true), rules.Family(addrs, true)) {
 		control.UpdateTime4 = now
 	}
-	if !slices.Equal(family(old, false), family(addrs, false)) {
+	if !slices.Equal(rules.Family(old, false), rules.Family(addrs, false)) {
 		control.UpdateTime6 = now
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -20,7 +22,7 @@ const maxHeld = 50
 
 // DeleteHost removes a host with the records at its name and below it, which are
 // its own. Delegations, and names at and below other hosts, stay.
-func (s *Service) DeleteHost(ctx context.Context, in *pb.DeleteHostRequest) (out *pb.DeleteHostResponse, err error) {
+func (s *Hosts) DeleteHost(ctx context.Context, in *pb.DeleteHostRequest) (out *pb.DeleteHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostDelete, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -49,13 +51,13 @@ func deleteHostAs(p *call.Plan, action access.Action, z *model.Zone, h store.Nam
 	if err != nil {
 		return nil, err
 	}
-	held := heldOf(below, isCutOrHost)
-	if err := keepServer(z, h.Name, facts.DataAddresses(h.Data), nil); err != nil {
+	held := facts.HeldOf(below, facts.IsCutOrHost)
+	if err := rules.KeepServer(z, h.Name, facts.DataAddresses(h.Data), nil); err != nil {
 		return nil, err
 	}
 	out := &pb.DeleteHostResponse{Names: int32(len(held)), RecordSets: int32(len(h.Data.RRsets)), Change: &pb.Change{}}
 	for _, n := range held {
-		if err := keepServer(z, n.Name, facts.DataAddresses(n.Data), nil); err != nil {
+		if err := rules.KeepServer(z, n.Name, facts.DataAddresses(n.Data), nil); err != nil {
 			return nil, err
 		}
 		out.RecordSets += int32(len(n.Data.RRsets))
@@ -86,7 +88,7 @@ func deleteHostAs(p *call.Plan, action access.Action, z *model.Zone, h store.Nam
 	if len(held) > 0 {
 		detail = "with " + strconv.Itoa(len(held)) + " names below it"
 	}
-	p.RecordAs(action, z.Name, h.Name, detail, describe(h), "")
+	p.RecordAs(action, z.Name, h.Name, detail, message.DescribeHost(h), "")
 	return out, nil
 }
 
@@ -166,25 +168,3 @@ func namesBelow(p *call.Plan, z *model.Zone, host model.Name, op string) ([]stor
 	}
 	return below, err
 }
-
-// heldOf is which of the names below a host belong to it: those that are not at or below
-// one that stands for itself.
-func heldOf(below []store.Named, itself func(store.Named) bool) []store.Named {
-	var held []store.Named
-	var others []model.Name
-	for _, n := range below { // in key order: a name comes before those below it
-		other := itself(n)
-		for _, o := range others {
-			other = other || n.Name.In(o)
-		}
-		if other {
-			others = append(others, n.Name)
-		} else {
-			held = append(held, n)
-		}
-	}
-	return held
-}
-
-func isHost(n store.Named) bool      { return n.Data.Host != nil }
-func isCutOrHost(n store.Named) bool { return isHost(n) || facts.CutAbove([]store.Named{n}) }

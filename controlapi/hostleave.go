@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
 // LeaveHost takes the caller out of a host's editors.
-func (s *Service) LeaveHost(ctx context.Context, in *pb.LeaveHostRequest) (out *pb.LeaveHostResponse, err error) {
+func (s *Hosts) LeaveHost(ctx context.Context, in *pb.LeaveHostRequest) (out *pb.LeaveHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostLeave, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (s *Service) LeaveHost(ctx context.Context, in *pb.LeaveHostRequest) (out *
 		control.Editors = slices.DeleteFunc(slices.Clone(control.Editors), me)
 		control.Grants = control.Grants.With(model.GrantEditor+string(c.Who.Person), nil)
 		p.PutHost(z, name, old.Host, &control)
-		p.Record(z.Name, name, "", "editors "+listed(old.Host.Editors), "editors "+listed(control.Editors))
+		p.Record(z.Name, name, "", "editors "+message.Listed(old.Host.Editors), "editors "+message.Listed(control.Editors))
 		return &pb.LeaveHostResponse{Change: &pb.Change{}}, nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -40,7 +41,7 @@ func readHostCursor(l call.List, token string) (hostCursor, error) {
 }
 
 // ListHosts shows hosts, zone by zone.
-func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *pb.ListHostsResponse, err error) {
+func (s *Hosts) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *pb.ListHostsResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostList, call.At(in.GetZone()), in)
 	if err != nil {
 		return nil, err
@@ -88,10 +89,10 @@ func (s *Service) ListHosts(ctx context.Context, in *pb.ListHostsRequest) (out *
 				if h.Host, err = facts.Standing(tx, h.Host, s.Now()); err != nil {
 					return err
 				}
-				m := leased(hostMessage(f.zone, h), policy, h.Host)
-				m.SecretUseTime = timeMessage(used[i])
+				m := message.Leased(message.Host(f.zone, h), policy, h.Host)
+				m.SecretUseTime = message.Time(used[i])
 				if c.Who.Narrowed(access.EndpointRead, access.Resource{Name: h.Name, Zone: f.zone.Name, Host: h.Name}) == nil {
-					m.EndpointAddresses = endpointAddresses(h.Data.Host) // what is listed they own, edit or administer
+					m.EndpointAddresses = message.EndpointAddresses(h.Data.Host) // what is listed they own, edit or administer
 				}
 				out.Hosts = append(out.Hosts, m)
 			}

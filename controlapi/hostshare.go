@@ -4,13 +4,14 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -24,7 +25,7 @@ const (
 )
 
 // ShareHost says who besides its owner may change a host.
-func (s *Service) ShareHost(ctx context.Context, in *pb.ShareHostRequest) (out *pb.ShareHostResponse, err error) {
+func (s *Hosts) ShareHost(ctx context.Context, in *pb.ShareHostRequest) (out *pb.ShareHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostShare, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -61,9 +62,9 @@ func (s *Service) ShareHost(ctx context.Context, in *pb.ShareHostRequest) (out *
 		next := store.Named{Name: name, Data: old.Data, Host: &control}
 		if !slices.Equal(control.Editors, old.Host.Editors) || !control.Grants.Equal(old.Host.Grants) {
 			p.PutHost(z, name, old.Host, &control)
-			p.Record(z.Name, name, "", "editors "+listed(old.Host.Editors), "editors "+listed(control.Editors))
+			p.Record(z.Name, name, "", "editors "+message.Listed(old.Host.Editors), "editors "+message.Listed(control.Editors))
 		}
-		return &pb.ShareHostResponse{Host: hostMessage(z, next), Change: &pb.Change{}}, nil
+		return &pb.ShareHostResponse{Host: message.Host(z, next), Change: &pb.Change{}}, nil
 	})
 }
 
@@ -75,21 +76,14 @@ func shareOf(in *pb.ShareHostRequest) (name model.Name, add, remove []model.Prin
 		return name, nil, nil, model.E(model.Invalid, "share host", in.GetFqdn()).In("add").Because("nobody is named").
 			Hint("name people as ISSUER/SUBJECT or groups as group:ISSUER/GROUP")
 	}
-	if add, err = principalNames("add", in.GetAdd()); err == nil {
-		remove, err = principalNames("remove", in.GetRemove())
+	if add, err = rules.PrincipalNames("add", in.GetAdd()); err == nil {
+		remove, err = rules.PrincipalNames("remove", in.GetRemove())
 	}
 	return name, add, remove, err
 }
 
-func listed(names []model.PrincipalName) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(words(names), " ")
-}
-
 // TransferHost offers a host to another person, or takes the offer back.
-func (s *Service) TransferHost(ctx context.Context, in *pb.TransferHostRequest) (out *pb.TransferHostResponse, err error) {
+func (s *Hosts) TransferHost(ctx context.Context, in *pb.TransferHostRequest) (out *pb.TransferHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostTransfer, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -129,12 +123,12 @@ func (s *Service) TransferHost(ctx context.Context, in *pb.TransferHostRequest) 
 			p.PutHost(z, name, old.Host, &control)
 			p.Record(z.Name, name, "", "", after)
 		}
-		return &pb.TransferHostResponse{Host: hostMessage(z, store.Named{Name: name, Data: old.Data, Host: &control}), Change: &pb.Change{}}, nil
+		return &pb.TransferHostResponse{Host: message.Host(z, store.Named{Name: name, Data: old.Data, Host: &control}), Change: &pb.Change{}}, nil
 	})
 }
 
 // AcceptHost makes the caller the owner of a host that is offered to them.
-func (s *Service) AcceptHost(ctx context.Context, in *pb.AcceptHostRequest) (out *pb.AcceptHostResponse, err error) {
+func (s *Hosts) AcceptHost(ctx context.Context, in *pb.AcceptHostRequest) (out *pb.AcceptHostResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostAccept, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -164,26 +158,23 @@ func (s *Service) AcceptHost(ctx context.Context, in *pb.AcceptHostRequest) (out
 		if err != nil {
 			return nil, err
 		}
-		return &pb.AcceptHostResponse{Host: hostMessage(z, next), Secret: secret, Change: &pb.Change{}}, nil
+		return &pb.AcceptHostResponse{Host: message.Host(z, next), Secret: secret, Change: &pb.Change{}}, nil
 	})
 }
-
-// mostLooked is how many names below a host are looked at when it is another's.
-const mostLooked = 1000
 
 // dropChallenges takes away what answers at _acme-challenge below a host and below the
 // names that belong to it: TXT (RFC 8555 section 8.4), and a CNAME to where somebody else
 // answers. It says at how many names that was. Errors: Exhausted when there is too much below the host.
 func dropChallenges(p *call.Plan, z *model.Zone, host model.Name) (n int, err error) {
-	below, err := p.Below(z, host, mostLooked+1)
+	below, err := p.Below(z, host, rules.MostLooked+1)
 	if err != nil {
 		return 0, err
 	}
-	if len(below) > mostLooked {
+	if len(below) > rules.MostLooked {
 		return 0, model.E(model.Exhausted, "accept host", host.Text()).In("fqdn").
-			Because("there are more than " + strconv.Itoa(mostLooked) + " names below it").Hint("let its owner delete some first")
+			Because("there are more than " + strconv.Itoa(rules.MostLooked) + " names below it").Hint("let its owner delete some first")
 	}
-	for _, at := range heldOf(below, isCutOrHost) {
+	for _, at := range facts.HeldOf(below, facts.IsCutOrHost) {
 		if at.Name.Labels()[0] != access.Challenge || !facts.HasType(at.Data.RRsets, dns.TypeTXT, dns.TypeCNAME) {
 			continue
 		}

@@ -1,7 +1,7 @@
 package controlapi
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/delegation"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -16,15 +17,29 @@ import (
 )
 
 const (
-	importTries   = 3
-	cleanupWithin = 10 * time.Second
+	importTries = 3
 	// inPlace is how many names a merge changes in one transaction; more go by a
 	// generation.
 	inPlace = 60
 )
 
+// ZoneFiles is the service for zone files, of those for zones.
+type ZoneFiles struct {
+	*call.Desk
+	size int           // octets of a file
+	idle time.Duration // how long the next piece of one may take
+	tell time.Duration // between two reports of how far an import is
+}
+
+// NewZoneFiles makes the service: size is the most octets of a file, 0: MaxImport; idle is
+// how long the next piece of one may take, 0: 30 s; tell is the time between two reports of
+// how far an import is, 0: 1 s.
+func NewZoneFiles(d *call.Desk, size int, idle, tell time.Duration) *ZoneFiles {
+	return &ZoneFiles{Desk: d, size: cmp.Or(size, MaxImport), idle: cmp.Or(idle, importIdle), tell: cmp.Or(tell, reportEvery)}
+}
+
 // ImportZone makes a zone, replaces what is in it or adds to it, from a zone file.
-func (s *Service) ImportZone(stream grpc.BidiStreamingServer[pb.ImportZoneRequest, pb.ImportZoneResponse]) (err error) {
+func (s *ZoneFiles) ImportZone(stream grpc.BidiStreamingServer[pb.ImportZoneRequest, pb.ImportZoneResponse]) (err error) {
 	from := s.receive(stream)
 	in, err := from.first()
 	action := access.ZoneImport
@@ -39,7 +54,7 @@ func (s *Service) ImportZone(stream grpc.BidiStreamingServer[pb.ImportZoneReques
 	if err != nil {
 		return err
 	}
-	to := answerTo(stream, s.importTell)
+	to := answerTo(stream, s.tell)
 	defer to.end()
 	out, err := s.importZone(c, in, from, to)
 	if err != nil {
@@ -51,7 +66,7 @@ func (s *Service) ImportZone(stream grpc.BidiStreamingServer[pb.ImportZoneReques
 // errStale says that somebody changed the zone while it was being imported.
 var errStale = model.E(model.Aborted, "import zone", "").Because("others keep changing the zone").Hint("try again")
 
-func (s *Service) importZone(c *call.Call, in *pb.ImportZoneRequest, from *upload, to *answer) (*pb.ImportZoneResponse, error) {
+func (s *ZoneFiles) importZone(c *call.Call, in *pb.ImportZoneRequest, from *upload, to *answer) (*pb.ImportZoneResponse, error) {
 	name, err := zoneName(in.GetName())
 	if err != nil {
 		return nil, err
@@ -102,7 +117,7 @@ func importOptions(in *pb.ImportZoneRequest, name model.Name) error {
 // importOnce looks what is to be done and does it: nothing, a few names in place, or
 // a generation. Errors: errStale when somebody changed the zone; then it is to be
 // done again, and the last try does not fail with it.
-func (s *Service) importOnce(c *call.Call, in *pb.ImportZoneRequest, file *model.ZoneFile, to *answer, try int) (*pb.ImportZoneResponse, error) {
+func (s *ZoneFiles) importOnce(c *call.Call, in *pb.ImportZoneRequest, file *model.ZoneFile, to *answer, try int) (*pb.ImportZoneResponse, error) {
 	was, err := readState(c, file.Zone.Name)
 	if err != nil {
 		return nil, err
@@ -130,7 +145,7 @@ func (s *Service) importOnce(c *call.Call, in *pb.ImportZoneRequest, file *model
 // importGeneration loads the zone's next generation beside the one in use, under a
 // claim, and switches. What others change meanwhile is copied after them; when that
 // has not been fast enough twice, the zone is closed to them.
-func (s *Service) importGeneration(c *call.Call, j *join, was state, to *answer) (out *pb.ImportZoneResponse, err error) {
+func (s *ZoneFiles) importGeneration(c *call.Call, j *join, was state, to *answer) (out *pb.ImportZoneResponse, err error) {
 	claim, err := s.Store.ClaimImport(c.Ctx, j.name(), c.Who.String(), s.Now())
 	if err != nil {
 		return nil, err
@@ -140,7 +155,7 @@ func (s *Service) importGeneration(c *call.Call, j *join, was state, to *answer)
 	to.claimed(claim)
 	defer func() {
 		to.claimed(nil)
-		s.release(c, claim)
+		releaseClaim(c, claim)
 	}()
 	if was, err = j.again(&mine, was, to); err != nil {
 		return nil, err
@@ -171,15 +186,6 @@ func (s *Service) importGeneration(c *call.Call, j *join, was state, to *answer)
 	}
 }
 
-// release ends the claim of an import, well ended or not.
-func (s *Service) release(c *call.Call, claim *store.Claim) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Ctx), cleanupWithin)
-	defer cancel()
-	if _, err := claim.Release(ctx); err != nil {
-		s.Log.WarnContext(c.Ctx, "names of an unused generation stay behind until they are swept", "zone", c.Resource.Name.Text(), "error", err)
-	}
-}
-
 // state is a zone as an import found it, all at one revision.
 type state struct {
 	look         *store.Tx
@@ -206,6 +212,6 @@ func readState(c *call.Call, name model.Name) (was state, err error) {
 	case model.KindOf(err) != model.NotFound:
 		return was, err
 	}
-	was.lower, err = lowerZones(c.PlanOf(was.look), name, was.zone)
+	was.lower, err = delegation.Lower(c.PlanOf(was.look), name, was.zone)
 	return was, err
 }

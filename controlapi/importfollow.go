@@ -125,7 +125,3 @@ func (j *join) touched(was, now state) ([]model.Name, error) {
 	}
 	return top, nil
 }
-
-func sameNames(a, b map[model.Name]*model.NameData) bool {
-	return maps.EqualFunc(a, b, func(x, y *model.NameData) bool { return slices.EqualFunc(x.RRsets, y.RRsets, model.RRset.Equal) })
-}

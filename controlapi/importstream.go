@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"signpost/controlapi/message"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -50,8 +51,8 @@ type received struct {
 }
 
 // receive begins to receive; it goes on until the stream's context ends.
-func (s *Service) receive(stream importStream) *upload {
-	u := &upload{ctx: stream.Context(), pieces: make(chan received), idle: s.importIdle, most: s.importSize, hash: sha256.New()}
+func (s *ZoneFiles) receive(stream importStream) *upload {
+	u := &upload{ctx: stream.Context(), pieces: make(chan received), idle: s.idle, most: s.size, hash: sha256.New()}
 	go func() {
 		for {
 			in, err := stream.Recv()
@@ -214,7 +215,9 @@ func (a *answer) now() model.ImportProgress {
 
 // tell has no use for an error: what it means, the import finds out by itself. Nor
 // has show.
-func (a *answer) tell() { _ = a.send(&pb.ImportZoneResponse{Progress: progressMessage(a.now())}) }
+func (a *answer) tell() {
+	_ = a.send(&pb.ImportZoneResponse{Progress: message.ImportProgress(a.now())})
+}
 
 func (a *answer) send(m *pb.ImportZoneResponse) error {
 	a.sending.Lock()
@@ -229,10 +232,6 @@ func (a *answer) show() {
 	if a.claim != nil {
 		_ = a.claim.Report(a.now())
 	}
-}
-
-func progressMessage(p model.ImportProgress) *pb.ImportProgress {
-	return &pb.ImportProgress{Phase: p.Phase, Done: p.Done, Total: p.Total}
 }
 
 // difference collects what would change at a name.

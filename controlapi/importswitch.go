@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/delegation"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -52,7 +53,7 @@ func switchTo(p *call.Plan, was state, j *join, claim *store.Claim) (*pb.ImportZ
 		if z.Generation = claim.Generation; !sameNames(lower, was.lower) {
 			return nil, errStale
 		}
-	} else if err := delegate(p, z, addrs); err != nil {
+	} else if err := delegation.Put(p, z, addrs); err != nil {
 		return nil, err
 	}
 	if was.zone != nil && z.Incarnation != was.zone.Incarnation {
@@ -89,7 +90,7 @@ func mergeInPlace(p *call.Plan, was state, j *join) (*pb.ImportZoneResponse, err
 		return nil, err
 	}
 	z := j.next(was, apex, 0, p.Call.Desk.Now())
-	if err := delegate(p, z, func(n model.Name) ([]netip.Addr, error) { return j.addresses(was, z, n) }); err != nil {
+	if err := delegation.Put(p, z, func(n model.Name) ([]netip.Addr, error) { return j.addresses(was, z, n) }); err != nil {
 		return nil, err
 	}
 	names := make([]model.Name, len(j.few))

@@ -9,14 +9,10 @@ import (
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
-	pb "signpost/proto/signpost/v1"
 )
 
 const (
 	leaseAutomation = "system/lease"
-	// lapsedKept is how long a host that was not refreshed is there still, or a further
-	// lease if that is longer.
-	lapsedKept = 30 * 24 * time.Hour
 	// leaseSteps is how many hosts one EndLeases changes at most.
 	leaseSteps = 200
 	leasePage  = 1000
@@ -26,7 +22,7 @@ const (
 // the names of those that have been withdrawn for long; a blocked one stays. Each is a
 // change by itself, which looks at everything again, so that any number of services may
 // do this at once. After some it stops; the rest is for the next time.
-func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err error) {
+func (s *Hosts) EndLeases(ctx context.Context) (withdrawn, freed int, err error) {
 	zones, err := s.leasedZones(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -61,7 +57,7 @@ func (s *Service) EndLeases(ctx context.Context) (withdrawn, freed int, err erro
 	return withdrawn, freed, nil
 }
 
-func (s *Service) leasedZones(ctx context.Context) (out []model.Name, err error) {
+func (s *Hosts) leasedZones(ctx context.Context) (out []model.Name, err error) {
 	tx, err := s.Store.Look(ctx)
 	if err != nil {
 		return nil, err
@@ -80,7 +76,7 @@ func (s *Service) leasedZones(ctx context.Context) (out []model.Name, err error)
 }
 
 // dueHosts looks at a page of a zone's hosts; last is where there may be more.
-func (s *Service) dueHosts(ctx context.Context, zone, after model.Name) (due []model.Name, last model.Name, err error) {
+func (s *Hosts) dueHosts(ctx context.Context, zone, after model.Name) (due []model.Name, last model.Name, err error) {
 	tx, err := s.Store.Look(ctx)
 	if err != nil {
 		return nil, "", err
@@ -119,7 +115,7 @@ func (s *Service) dueHosts(ctx context.Context, zone, after model.Name) (due []m
 //	some               withdrawn for long                  free its name
 //	some               any                                 nothing
 func leaseStep(policy *model.ZonePolicy, h *model.HostControl, now time.Time) access.Action {
-	end := leaseEnd(policy, h)
+	end := facts.LeaseEnd(policy, h)
 	switch {
 	case end.IsZero() || now.Before(end) || h.Lapsed == nil && now.Before(end.Add(policy.Unwritten())):
 		return ""
@@ -131,17 +127,8 @@ func leaseStep(policy *model.ZonePolicy, h *model.HostControl, now time.Time) ac
 	return access.HostDelete
 }
 
-// leaseEnd is when something is done to a host that is not refreshed; zero: never.
-func leaseEnd(policy *model.ZonePolicy, h *model.HostControl) time.Time {
-	end := policy.LeaseEnd(h)
-	if !end.IsZero() && h.Lapsed != nil {
-		end = h.Lapsed.Time.Add(max(lapsedKept, time.Duration(policy.Lease)*time.Second))
-	}
-	return end
-}
-
 // endLease does to a host what is to be done now, and says what that was.
-func (s *Service) endLease(ctx context.Context, name model.Name) (step access.Action, err error) {
+func (s *Hosts) endLease(ctx context.Context, name model.Name) (step access.Action, err error) {
 	_, err = s.ByItself(ctx, leaseAutomation, "", "", func(p *call.Plan) error {
 		step = ""
 		z, h, err := p.Host(name, "")
@@ -160,7 +147,7 @@ func (s *Service) endLease(ctx context.Context, name model.Name) (step access.Ac
 		switch step {
 		case access.HostDisable:
 			control := *h.Host
-			control.Lapsed = s.withdrawn(nil, "not refreshed since "+policy.LeaseEnd(h.Host).Add(-time.Duration(policy.Lease)*time.Second).UTC().Format(time.RFC3339))
+			control.Lapsed = withdrawn(nil, "not refreshed since "+policy.LeaseEnd(h.Host).Add(-time.Duration(policy.Lease)*time.Second).UTC().Format(time.RFC3339), s.Now())
 			if _, err = putHost(p, z, h, store.Named{Name: name, Data: h.Data, Host: &control}); err == nil {
 				p.Record(z.Name, name, "", facts.DescribeWithdrawal(h.Host), facts.DescribeWithdrawal(&control))
 			}
@@ -173,10 +160,4 @@ func (s *Service) endLease(ctx context.Context, name model.Name) (step access.Ac
 		s.leases.WithLabelValues(string(step)).Inc()
 	}
 	return step, err
-}
-
-// leased says in a host's message until when it must be refreshed, or when it goes.
-func leased(m *pb.Host, policy *model.ZonePolicy, h *model.HostControl) *pb.Host {
-	m.LeaseExpireTime = timeMessage(leaseEnd(policy, h))
-	return m
 }

@@ -5,6 +5,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,11 +14,11 @@ import (
 
 // LookAtHost is GetHost without when the secret was last used, for the ways in that put
 // addresses together before they set them: it asks etcd once.
-func (s *Service) LookAtHost(ctx context.Context, in *pb.GetHostRequest) (*pb.Host, error) {
+func (s *Hosts) LookAtHost(ctx context.Context, in *pb.GetHostRequest) (*pb.Host, error) {
 	return s.showHost(ctx, in, false)
 }
 
-func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool) (out *pb.Host, err error) {
+func (s *Hosts) showHost(ctx context.Context, in *pb.GetHostRequest, use bool) (out *pb.Host, err error) {
 	c, err := s.Authorize(ctx, access.HostRead, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func (s *Service) showHost(ctx context.Context, in *pb.GetHostRequest, use bool)
 
 // LookAtHosts is LookAtHost for several in one look, in which also who is asking is found
 // out. errs says of each why it is not shown; err is of the call.
-func (s *Service) LookAtHosts(ctx context.Context, names []model.Name) (hosts []*pb.Host, errs []error, err error) {
+func (s *Hosts) LookAtHosts(ctx context.Context, names []model.Name) (hosts []*pb.Host, errs []error, err error) {
 	c, err := s.Authorize(ctx, access.WhoAmI, access.Resource{}, &pb.WhoAmIRequest{})
 	if err != nil {
 		return nil, nil, err
@@ -67,16 +68,16 @@ func hostIn(c *call.Call, tx *store.Tx, name model.Name, use bool) (*pb.Host, er
 	if err != nil {
 		return nil, err
 	}
-	out := leased(hostMessage(z, h), policy, h.Host)
+	out := message.Leased(message.Host(z, h), policy, h.Host)
 	if !use {
 		return out, nil
 	}
 	if c.May(tx, access.EndpointRead, c.Resource) == nil {
-		out.EndpointAddresses = endpointAddresses(h.Data.Host)
+		out.EndpointAddresses = message.EndpointAddresses(h.Data.Host)
 	}
 	used, err := tx.HostUses(z, []store.Named{h})
 	if err == nil {
-		out.SecretUseTime = timeMessage(used[0])
+		out.SecretUseTime = message.Time(used[0])
 	}
 	return out, err
 }

@@ -2,6 +2,7 @@ package controlapi
 
 import (
 	"context"
+	"signpost/internal/access/oidc"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -12,8 +13,20 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
+// People is the service for people and groups.
+type People struct {
+	pb.UnimplementedPrincipalServiceServer
+	*call.Desk
+	issuers []oidc.Issuer
+}
+
+// NewPeople makes the service; issuers is where people can log in.
+func NewPeople(d *call.Desk, issuers []oidc.Issuer) *People {
+	return &People{Desk: d, issuers: issuers}
+}
+
 // WhoAmI says who the caller is.
-func (s *Service) WhoAmI(ctx context.Context, in *pb.WhoAmIRequest) (out *pb.WhoAmIResponse, err error) {
+func (s *People) WhoAmI(ctx context.Context, in *pb.WhoAmIRequest) (out *pb.WhoAmIResponse, err error) {
 	c, err := s.Authorize(ctx, access.WhoAmI, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -55,7 +68,7 @@ func stillHolds(c *call.Call) error {
 }
 
 // ListIssuers says where people can log in.
-func (s *Service) ListIssuers(ctx context.Context, in *pb.ListIssuersRequest) (out *pb.ListIssuersResponse, err error) {
+func (s *People) ListIssuers(ctx context.Context, in *pb.ListIssuersRequest) (out *pb.ListIssuersResponse, err error) {
 	c, err := s.Authorize(ctx, access.LoginRead, access.Resource{}, in)
 	if err != nil {
 		return nil, err

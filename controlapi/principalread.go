@@ -6,6 +6,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,7 +14,7 @@ import (
 )
 
 // GetPrincipal shows a person or a group.
-func (s *Service) GetPrincipal(ctx context.Context, in *pb.GetPrincipalRequest) (out *pb.Principal, err error) {
+func (s *People) GetPrincipal(ctx context.Context, in *pb.GetPrincipalRequest) (out *pb.Principal, err error) {
 	c, err := s.Authorize(ctx, access.PrincipalRead, access.Resource{Owner: in.GetName()}, in)
 	if err != nil {
 		return nil, err
@@ -51,8 +52,8 @@ func principalMessage(c *call.Call, tx *store.Tx, name model.PrincipalName) (*pb
 		if err != nil {
 			return nil, err
 		}
-		if is.Groups, out.GroupsTime = owner.Groups, timeMessage(owner.LoginTime); name == c.Who.Person && c.Who.Narrow == nil {
-			is.Groups, out.GroupsTime = c.Who.Groups, timeMessage(c.Desk.Now()) // their provider says so now
+		if is.Groups, out.GroupsTime = owner.Groups, message.Time(owner.LoginTime); name == c.Who.Person && c.Who.Narrow == nil {
+			is.Groups, out.GroupsTime = c.Who.Groups, message.Time(c.Desk.Now()) // their provider says so now
 		}
 		shown, err := tokensShown(c, tx, name)
 		if err != nil {
@@ -67,11 +68,11 @@ func principalMessage(c *call.Call, tx *store.Tx, name model.PrincipalName) (*pb
 		if err != nil {
 			return nil, err
 		}
-		if out.Disabled = withdrawalMessage(why); why != nil {
+		if out.Disabled = message.Withdrawal(why); why != nil {
 			out.State = "disabled"
 		}
 	}
-	out.Groups = words(is.Groups)
+	out.Groups = message.Words(is.Groups)
 	out.Operator = is.Among(c.Desk.Operators)
 	if is.Among(c.Desk.Barred.Principals) {
 		out.State = "barred"
@@ -86,7 +87,7 @@ func principalMessage(c *call.Call, tx *store.Tx, name model.PrincipalName) (*pb
 func countHeld(tx *store.Tx, who access.Principal, s *call.Desk) (owned, edited int, err error) {
 	zones := map[model.Name]*model.Zone{}
 	seen := map[store.Holding]bool{}
-	for _, name := range append([]string{who.Name()}, words(who.Groups)...) {
+	for _, name := range append([]string{who.Name()}, message.Words(who.Groups)...) {
 		held, err := tx.Holdings(name)
 		if err != nil {
 			return 0, 0, err

@@ -5,9 +5,9 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
-	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -16,7 +16,7 @@ import (
 const transferCost = 70
 
 // DisablePrincipal has a person's calls refused and their streams ended.
-func (s *Service) DisablePrincipal(ctx context.Context, in *pb.DisablePrincipalRequest) (out *pb.DisablePrincipalResponse, err error) {
+func (s *People) DisablePrincipal(ctx context.Context, in *pb.DisablePrincipalRequest) (out *pb.DisablePrincipalResponse, err error) {
 	c, err := s.Authorize(ctx, access.PrincipalDisable, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -24,13 +24,13 @@ func (s *Service) DisablePrincipal(ctx context.Context, in *pb.DisablePrincipalR
 	defer c.Done(&err)
 	return call.Change(c, func(p *call.Plan) (*pb.DisablePrincipalResponse, error) {
 		return &pb.DisablePrincipalResponse{Change: &pb.Change{}}, disablePerson(p, in.GetName(), func(old *model.Withdrawal) *model.Withdrawal {
-			return s.withdrawn(old, in.GetReason())
+			return withdrawn(old, in.GetReason(), s.Now())
 		})
 	})
 }
 
 // EnablePrincipal takes DisablePrincipal back.
-func (s *Service) EnablePrincipal(ctx context.Context, in *pb.EnablePrincipalRequest) (out *pb.EnablePrincipalResponse, err error) {
+func (s *People) EnablePrincipal(ctx context.Context, in *pb.EnablePrincipalRequest) (out *pb.EnablePrincipalResponse, err error) {
 	c, err := s.Authorize(ctx, access.PrincipalDisable, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (s *Service) EnablePrincipal(ctx context.Context, in *pb.EnablePrincipalReq
 }
 
 func disablePerson(p *call.Plan, name string, next func(*model.Withdrawal) *model.Withdrawal) error {
-	person, err := personName("name", name)
+	person, err := rules.PersonName("name", name)
 	if err != nil {
 		return err
 	}
@@ -66,28 +66,19 @@ func describeDisabled(w *model.Withdrawal) string {
 	return "disabled" + facts.Because(w)
 }
 
-// personName reads the name of a person. Errors are of kind Invalid and name the field.
-func personName(field, text string) (model.PrincipalName, error) {
-	n, err := model.ParsePrincipalName(field, text)
-	if err == nil && n.IsGroup() {
-		err = model.E(model.Invalid, "read name of a person", text).In(field).Because("it is a group").Hint("write ISSUER/SUBJECT")
-	}
-	return n, err
-}
-
 // TransferPrincipal gives as many of a person's hosts to another as go into one
 // transaction, all of one zone.
-func (s *Service) TransferPrincipal(ctx context.Context, in *pb.TransferPrincipalRequest) (out *pb.TransferPrincipalResponse, err error) {
+func (s *People) TransferPrincipal(ctx context.Context, in *pb.TransferPrincipalRequest) (out *pb.TransferPrincipalResponse, err error) {
 	c, err := s.Authorize(ctx, access.PrincipalTransfer, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Done(&err)
-	from, err := personName("name", in.GetName())
+	from, err := rules.PersonName("name", in.GetName())
 	if err != nil {
 		return nil, err
 	}
-	to, err := personName("to", in.GetTo())
+	to, err := rules.PersonName("to", in.GetTo())
 	if err == nil && to == from {
 		err = model.E(model.Invalid, "transfer hosts of", in.GetName()).In("to").Because("it is the same person")
 	}
@@ -155,26 +146,4 @@ func transferAll(p *call.Plan, from, to model.PrincipalName) (*pb.TransferPrinci
 		out.Fqdns = append(out.Fqdns, h.Host.Text())
 	}
 	return out, nil
-}
-
-// giveHost makes somebody the owner of a host, with another secret or none. What the former
-// owner could still act with goes in the same transaction: the secrets of the host and of
-// its endpoints, the editors, the challenge records with which certificates are got, at so many names,
-// and what the host and others have together, but with those that are kept.
-func giveHost(p *call.Plan, z *model.Zone, h store.Named, to model.PrincipalName, secret []byte, kept func(*model.HostControl) bool) (next store.Named, challenges int, err error) {
-	control := *h.Host
-	control.Owner, control.Editors, control.Offer, control.SecretHash, control.LegacySecret, control.Secrets, control.Grants = string(to), nil, nil, secret, nil, nil, nil
-	if secret != nil {
-		control.Grants = control.Grants.With(model.GrantSecret, p.Call.Maker())
-	}
-	p.Owner, p.In = h.Host.Owner, z
-	if err := unrelate(p, z, h, &control, kept); err != nil {
-		return h, 0, err
-	}
-	p.PutHost(z, h.Name, h.Host, &control)
-	if challenges, err = dropChallenges(p, z, h.Name); err != nil {
-		return h, 0, err
-	}
-	p.Record(z.Name, h.Name, "", "owner "+h.Host.Owner, "owner "+control.Owner)
-	return store.Named{Name: h.Name, Data: h.Data, Host: &control}, challenges, nil
 }

@@ -3,21 +3,21 @@ package controlapi
 import (
 	"context"
 	"net/netip"
-	"strings"
 
 	"github.com/miekg/dns"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/delegation"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
-func isAddressType(t uint16) bool { return t == dns.TypeA || t == dns.TypeAAAA }
-
 // SetRecordSet puts a record set in the place of the one of its type.
-func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) (out *pb.SetRecordSetResponse, err error) {
+func (s *Records) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) (out *pb.SetRecordSetResponse, err error) {
 	c, err := s.Authorize(ctx, access.RecordSet, call.RecordAt(in.GetFqdn(), in.GetType()), in)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 		if err != nil {
 			return nil, err
 		}
-		if err := checkTTL(at.zone, in.GetTtl()); err != nil {
+		if err := rules.CheckTTL(at.Zone, in.GetTtl()); err != nil {
 			return nil, err
 		}
 		if p.Owner != "" {
@@ -50,48 +50,48 @@ func (s *Service) SetRecordSet(ctx context.Context, in *pb.SetRecordSetRequest) 
 		}
 		set := wanted
 		if set.TTL == 0 {
-			set.TTL = at.zone.WithDefaults().TTL
+			set.TTL = at.Zone.WithDefaults().TTL
 		}
-		old, had := model.FindRRset(at.sets(), t)
+		old, had := model.FindRRset(at.Sets(), t)
 		if !had || !old.Equal(set) {
-			if err := checkBounds(p, at, set); err != nil {
+			if err := rules.CheckBounds(p, at, set); err != nil {
 				return nil, err
 			}
-			if err := putSets(p, at, model.WithRRset(at.sets(), set)); err != nil {
+			if err := putSets(p, at, model.WithRRset(at.Sets(), set)); err != nil {
 				return nil, err
 			}
-			p.Record(at.zone.Name, name, model.TypeName(t), setText(old), setText(set))
+			p.Record(at.Zone.Name, name, model.TypeName(t), message.RRset(old), message.RRset(set))
 		}
-		return &pb.SetRecordSetResponse{RecordSet: at.message(set), Change: &pb.Change{}}, nil
+		return &pb.SetRecordSetResponse{RecordSet: message.Record(at, set), Change: &pb.Change{}}, nil
 	})
 }
 
 // checkOwners refuses records at and below a host that its owner may not have there: with
 // addresses that no host of the zone may have, or for all names without records where
 // another owns a host. Errors: Invalid, Denied.
-func checkOwners(p *call.Plan, at place, set model.RRset) error {
-	hints, err := hintsIn(set)
+func checkOwners(p *call.Plan, at facts.Place, set model.RRset) error {
+	hints, err := rules.HintsIn(set)
 	if err != nil {
 		return err
 	}
 	addrs := append(facts.AddressesIn([]model.RRset{set}), hints...)
-	rules, err := addressRulesFor(p, at.zone, addrs)
+	allowed, err := rules.AddressRulesOf(p, at.Zone, addrs)
 	if err != nil {
 		return err
 	}
 	for _, a := range addrs {
-		if why := rules.unfit(a.Unmap()); why != "" {
-			return model.E(model.Invalid, "set records", at.name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(a.String() + ": " + why)
+		if why := allowed.Unfit(a.Unmap()); why != "" {
+			return model.E(model.Invalid, "set records", at.Name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(a.String() + ": " + why)
 		}
 	}
-	if above, ok := at.name.Parent(); ok && at.name.IsWildcard() {
-		return checkAlone(p, at.zone, above, p.Owner, "fqdn")
+	if above, ok := at.Name.Parent(); ok && at.Name.IsWildcard() {
+		return rules.CheckAlone(p, at.Zone, above, p.Owner, "fqdn")
 	}
 	return nil
 }
 
 // DeleteRecordSet removes a record set.
-func (s *Service) DeleteRecordSet(ctx context.Context, in *pb.DeleteRecordSetRequest) (out *pb.DeleteRecordSetResponse, err error) {
+func (s *Records) DeleteRecordSet(ctx context.Context, in *pb.DeleteRecordSetRequest) (out *pb.DeleteRecordSetResponse, err error) {
 	c, err := s.Authorize(ctx, access.RecordDelete, call.RecordAt(in.GetFqdn(), in.GetType()), in)
 	if err != nil {
 		return nil, err
@@ -106,14 +106,14 @@ func (s *Service) DeleteRecordSet(ctx context.Context, in *pb.DeleteRecordSetReq
 		if err != nil {
 			return nil, err
 		}
-		old, had := model.FindRRset(at.sets(), t)
+		old, had := model.FindRRset(at.Sets(), t)
 		if !had {
-			return nil, noSet(name, t)
+			return nil, message.NoSet(name, t)
 		}
-		if err := putSets(p, at, model.WithoutRRset(at.sets(), t)); err != nil {
+		if err := putSets(p, at, model.WithoutRRset(at.Sets(), t)); err != nil {
 			return nil, err
 		}
-		p.Record(at.zone.Name, name, model.TypeName(t), setText(old), "")
+		p.Record(at.Zone.Name, name, model.TypeName(t), message.RRset(old), "")
 		return &pb.DeleteRecordSetResponse{Change: &pb.Change{}}, nil
 	})
 }
@@ -135,74 +135,70 @@ func newSet(t uint16, ttl uint32, rdata []string) (model.RRset, error) {
 
 // recordPlace finds where records to be changed are kept. Errors: Invalid for
 // types that have a way of their own; Aborted for another etag than given.
-func recordPlace(p *call.Plan, name model.Name, t uint16, given string) (place, error) {
-	refuse := func(why, hint string) (place, error) {
-		return place{}, model.E(model.Invalid, "change records", name.Text()+" "+model.TypeName(t)).In("type").Because(why).Hint(hint)
+func recordPlace(p *call.Plan, name model.Name, t uint16, given string) (facts.Place, error) {
+	refuse := func(why, hint string) (facts.Place, error) {
+		return facts.Place{}, model.E(model.Invalid, "change records", name.Text()+" "+model.TypeName(t)).In("type").Because(why).Hint(hint)
 	}
-	at, err := readPlace(p.Tx, name, t)
+	at, err := facts.ReadPlace(p.Tx, name, t)
 	if err != nil {
 		return at, err
 	}
-	p.In = at.zone
-	if h := facts.HostOn(at.path); h != nil {
+	p.In = at.Zone
+	if h := facts.HostOn(at.Path); h != nil {
 		p.Owner = h.Host.Owner
 	}
 	switch {
 	case t == dns.TypeSOA:
 		return refuse("a SOA is made from its zone's settings", "change those, or import a zone file")
-	case t == dns.TypeDS && at.apex:
+	case t == dns.TypeDS && at.Apex:
 		return refuse("the DS of an apex belongs in the zone above, which is not served here", "give it to whoever serves that")
-	case at.data != nil && at.data.Host != nil && isAddressType(t):
+	case at.Data != nil && at.Data.Host != nil && rules.IsAddressType(t):
 		return refuse("these are the addresses of a host", "set them with signpost host set-address, or setAddresses")
-	case name.IsWildcard() && len(at.path) > 1 && at.path[1].Data != nil && at.path[1].Data.Host != nil && at.path[1].Data.Host.Wildcard:
-		return place{}, model.E(model.Precondition, "change records", name.Text()).In("fqdn").
-			Because("it is the wildcard of host " + at.path[1].Name.Text()).Hint("take its wildcard away first")
+	case name.IsWildcard() && len(at.Path) > 1 && at.Path[1].Data != nil && at.Path[1].Data.Host != nil && at.Path[1].Data.Host.Wildcard:
+		return facts.Place{}, model.E(model.Precondition, "change records", name.Text()).In("fqdn").
+			Because("it is the wildcard of host " + at.Path[1].Name.Text()).Hint("take its wildcard away first")
 	}
-	return at, call.CheckEtag(given, name.Text(), at.revision())
+	return at, call.CheckEtag(given, name.Text(), at.Revision())
 }
 
 // putSets plans the writing of a name's record sets. Errors: Precondition when they
 // cannot stand together.
-func putSets(p *call.Plan, at place, sets []model.RRset) error {
-	p.Changed = at.zone
+func putSets(p *call.Plan, at facts.Place, sets []model.RRset) error {
+	p.Changed = at.Zone
 	refuse := func(why string) error {
-		return model.E(model.Precondition, "change records of", at.name.Text()).In("type").Because(why)
+		return model.E(model.Precondition, "change records of", at.Name.Text()).In("type").Because(why)
 	}
-	if at.apex {
-		if why := apexConflict(sets); why != "" {
+	if at.Apex {
+		if why := rules.ApexConflict(sets); why != "" {
 			return refuse(why)
 		}
-		z := *at.zone
+		z := *at.Zone
 		z.Apex = sets
 		if err := z.Check(); err != nil {
 			return err
 		}
-		if err := findServers(p, at.zone, &z); err != nil {
+		if err := rules.FindServers(p, at.Zone, &z); err != nil {
 			return err
 		}
-		if err := keepServer(&z, z.Name, facts.AddressesIn(at.zone.Apex), facts.AddressesIn(sets)); err != nil {
+		if err := rules.KeepServer(&z, z.Name, facts.AddressesIn(at.Zone.Apex), facts.AddressesIn(sets)); err != nil {
 			return err
 		}
 		p.PutZone(&z)
-		return delegate(p, &z, func(n model.Name) ([]netip.Addr, error) { return facts.AddressesOf(p.Tx, n) })
+		return delegation.Put(p, &z, func(n model.Name) ([]netip.Addr, error) { return facts.AddressesOf(p.Tx, n) })
 	}
-	data := &model.NameData{RRsets: sets, Withdrawn: at.withdrawn(sets)}
-	if at.data != nil {
-		data.Host = at.data.Host
+	data := &model.NameData{RRsets: sets, Withdrawn: at.Withdrawn(sets)}
+	if at.Data != nil {
+		data.Host = at.Data.Host
 	}
-	if why := conflict(at.name, data); why != "" {
+	if why := rules.Conflict(at.Name, data); why != "" {
 		return refuse(why)
 	}
-	if h := at.path[0].Host; data.Host != nil && h != nil && h.Follows != nil && facts.HasType(sets, noAddressBeside...) {
+	if h := at.Path[0].Host; data.Host != nil && h != nil && h.Follows != nil && facts.HasType(sets, rules.NoAddressBeside...) {
 		return refuse("a host that follows another has no CNAME, NS or DNAME")
 	}
-	if err := keepServer(at.zone, at.name, facts.DataAddresses(at.data), facts.DataAddresses(data)); err != nil {
+	if err := rules.KeepServer(at.Zone, at.Name, facts.DataAddresses(at.Data), facts.DataAddresses(data)); err != nil {
 		return err
 	}
-	p.PutName(at.zone, at.name, data)
+	p.PutName(at.Zone, at.Name, data)
 	return nil
-}
-
-func setText(set model.RRset) string {
-	return strings.Join(set.Text(), "; ")
 }

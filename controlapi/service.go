@@ -4,7 +4,6 @@
 package controlapi
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"signpost/internal/auditlog"
 	"signpost/internal/model"
 	"signpost/internal/store"
-	pb "signpost/proto/signpost/v1"
 )
 
 // Config is what a Service works with.
@@ -53,26 +51,21 @@ type Config struct {
 // authorize, validate, audit, log and count by themselves, and fail with errors
 // of package model, never with those of a protocol.
 type Service struct {
-	pb.UnimplementedZoneServiceServer
-	pb.UnimplementedHostServiceServer
-	pb.UnimplementedRecordServiceServer
-	pb.UnimplementedEndpointServiceServer
-	pb.UnimplementedHealthServiceServer
-	pb.UnimplementedTokenServiceServer
-	pb.UnimplementedAuditServiceServer
-	pb.UnimplementedPrincipalServiceServer
-	pb.UnimplementedServerServiceServer
-	pb.UnimplementedCutoverServiceServer
-
-	*call.Desk
-	version string
-	issuers []oidc.Issuer
+	desk *call.Desk
+	*Zones
+	*ZoneFiles
+	*Hosts
+	*Records
+	*Endpoints
+	*Checks
+	*Sites
 	*Certificates
+	*Tokens
+	*People
+	*Cutover
 	*Watching
-	importSize int
-	importIdle time.Duration
-	importTell time.Duration
-	serviceMetrics
+	*Audit
+	*Status
 }
 
 // New makes a Service. Errors: Invalid for a name server that is not HOST:PORT.
@@ -84,25 +77,43 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newServiceMetrics(c.Metrics)
+	ofHosts, err := NewHosts(d, c.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	certs, err := newCertificates(d, c.Authority, c.Metrics)
+	ofCertificates, err := newCertificates(d, c.Authority, c.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	streams, err := newWatching(d, c.Heartbeat, c.Metrics)
+	watching, err := newWatching(d, c.Heartbeat, c.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{
-		Desk: d, Certificates: certs, Watching: streams, version: c.Version, issuers: c.Issuers,
-		serviceMetrics: m,
-		importSize:     cmp.Or(c.ImportSize, MaxImport), importIdle: cmp.Or(c.ImportIdle, importIdle), importTell: cmp.Or(c.ImportTell, reportEvery),
-	}
-	return s, nil
+	return &Service{
+		desk: d, Zones: NewZones(d), ZoneFiles: NewZoneFiles(d, c.ImportSize, c.ImportIdle, c.ImportTell),
+		Hosts: ofHosts, Records: NewRecords(d), Endpoints: NewEndpoints(d), Checks: NewChecks(d), Sites: NewSites(d),
+		Certificates: ofCertificates, Tokens: NewTokens(d), People: NewPeople(d, c.Issuers), Cutover: NewCutover(d),
+		Watching: watching, Audit: NewAudit(d), Status: NewStatus(d, c.Version),
+	}, nil
 }
+
+// Ready says whether etcd answers a linearizable read now.
+func (s *Service) Ready(ctx context.Context) error { return s.desk.Ready(ctx) }
+
+// CheckBarred refuses callers by where they come from and by what they say of
+// themselves, before their credential is looked at: fqdns is the hosts that they name.
+// For protocols that say so first; all calls are checked in any case. Errors: Denied.
+func (s *Service) CheckBarred(ctx context.Context, fqdns ...string) error {
+	return s.desk.CheckBarred(ctx, fqdns...)
+}
+
+// NoteUses writes when credentials were last used, until ctx ends, and then once more.
+// What it cannot write it tries again.
+func (s *Service) NoteUses(ctx context.Context) { s.desk.NoteUses(ctx) }
+
+// SumUpRefusals writes how many refusals have no lines of their own, until ctx ends, and
+// then once more.
+func (s *Service) SumUpRefusals(ctx context.Context) { s.desk.SumUpRefusals(ctx) }
 
 // EndStreams ends all streams of changes, and there will be no more, and all waiting
 // until a change is visible: whoever stops the service calls it first, for streams end
@@ -110,5 +121,5 @@ func New(c Config) (*Service, error) {
 // would not hear that the change is made.
 func (s *Service) EndStreams() {
 	s.Watching.EndStreams()
-	s.EndWaiting()
+	s.desk.EndWaiting()
 }

@@ -6,14 +6,22 @@ import (
 	"strings"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
+// Sites is the service for what operators say of sites, checkers and all zones.
+type Sites struct{ *call.Desk }
+
+// NewSites makes the service.
+func NewSites(d *call.Desk) *Sites { return &Sites{Desk: d} }
+
 // ListSites shows the sites that have a checker or a word.
-func (s *Service) ListSites(ctx context.Context, in *pb.ListSitesRequest) (out *pb.ListSitesResponse, err error) {
+func (s *Sites) ListSites(ctx context.Context, in *pb.ListSitesRequest) (out *pb.ListSitesResponse, err error) {
 	c, err := s.Authorize(ctx, access.SiteList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -30,11 +38,11 @@ func (s *Service) ListSites(ctx context.Context, in *pb.ListSitesRequest) (out *
 			return err
 		}
 		for _, k := range checkers {
-			out.Sites = append(out.Sites, &pb.Site{Site: k.Site, Word: wordMessage(words[k.Site]), Checker: k})
+			out.Sites = append(out.Sites, &pb.Site{Site: k.Site, Word: message.Word(words[k.Site]), Checker: k})
 			delete(words, k.Site)
 		}
 		for site, w := range words {
-			out.Sites = append(out.Sites, &pb.Site{Site: site, Word: wordMessage(w)})
+			out.Sites = append(out.Sites, &pb.Site{Site: site, Word: message.Word(w)})
 		}
 		slices.SortFunc(out.Sites, func(a, b *pb.Site) int { return strings.Compare(a.Site, b.Site) })
 		return nil
@@ -43,7 +51,7 @@ func (s *Service) ListSites(ctx context.Context, in *pb.ListSitesRequest) (out *
 }
 
 // SetSiteWord says something of a site, or takes it back.
-func (s *Service) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (out *pb.SetSiteWordResponse, err error) {
+func (s *Sites) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (out *pb.SetSiteWordResponse, err error) {
 	c, err := s.Authorize(ctx, access.SiteWord, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -57,7 +65,7 @@ func (s *Service) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (o
 		return nil, err
 	}
 	defer said.endMarker(c, &err)
-	var seen guarded
+	var seen guard.Seen
 	return call.Change(c, func(p *call.Plan) (*pb.SetSiteWordResponse, error) {
 		old, err := p.SiteWord(in.GetSite())
 		if err != nil {
@@ -68,7 +76,7 @@ func (s *Service) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (o
 			return nil, err
 		}
 		if mayTakeAway(old, word) {
-			if err := guardSite(p, &seen, in.GetSite(), in.GetConfirmLast(), word); err != nil {
+			if err := guard.Site(p, &seen, in.GetSite(), in.GetConfirmLast(), word); err != nil {
 				return nil, err
 			}
 		}
@@ -77,9 +85,9 @@ func (s *Service) SetSiteWord(ctx context.Context, in *pb.SetSiteWordRequest) (o
 			if err := everywhere(p); err != nil {
 				return nil, err
 			}
-			p.Record("", "", in.GetSite(), wordText(old), wordText(word))
+			p.Record("", "", in.GetSite(), message.WordText(old), message.WordText(word))
 		}
-		return &pb.SetSiteWordResponse{Site: &pb.Site{Site: in.GetSite(), Word: wordMessage(word)}, Change: &pb.Change{}}, nil
+		return &pb.SetSiteWordResponse{Site: &pb.Site{Site: in.GetSite(), Word: message.Word(word)}, Change: &pb.Change{}}, nil
 	})
 }
 
@@ -94,7 +102,7 @@ func everywhere(p *call.Plan) error {
 }
 
 // ListCheckers shows the registered checkers and whether they live.
-func (s *Service) ListCheckers(ctx context.Context, in *pb.ListCheckersRequest) (out *pb.ListCheckersResponse, err error) {
+func (s *Sites) ListCheckers(ctx context.Context, in *pb.ListCheckersRequest) (out *pb.ListCheckersResponse, err error) {
 	c, err := s.Authorize(ctx, access.CheckerList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -120,22 +128,22 @@ func checkerMessages(c *call.Call, tx *store.Tx) ([]*pb.Checker, error) {
 	}
 	out := make([]*pb.Checker, len(all))
 	for i, k := range all {
-		out[i] = &pb.Checker{Site: k.Site, Term: k.Term, RegisterTime: timeMessage(k.RegisterTime)}
+		out[i] = &pb.Checker{Site: k.Site, Term: k.Term, RegisterTime: message.Time(k.RegisterTime)}
 		if l := lives[k.Site]; l != nil {
-			out[i].Alive, out[i].StartTime, out[i].Doubt, out[i].Targets = true, timeMessage(l.StartTime), l.Doubt, l.Targets
+			out[i].Alive, out[i].StartTime, out[i].Doubt, out[i].Targets = true, message.Time(l.StartTime), l.Doubt, l.Targets
 		}
 	}
 	return out, nil
 }
 
 // RemoveChecker takes a checker out of the count.
-func (s *Service) RemoveChecker(ctx context.Context, in *pb.RemoveCheckerRequest) (out *pb.RemoveCheckerResponse, err error) {
+func (s *Sites) RemoveChecker(ctx context.Context, in *pb.RemoveCheckerRequest) (out *pb.RemoveCheckerResponse, err error) {
 	c, err := s.Authorize(ctx, access.CheckerRemove, access.Resource{}, in)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Done(&err)
-	var seen guarded
+	var seen guard.Seen
 	return call.Change(c, func(p *call.Plan) (*pb.RemoveCheckerResponse, error) {
 		all, err := p.Checkers()
 		if err != nil {
@@ -146,7 +154,7 @@ func (s *Service) RemoveChecker(ctx context.Context, in *pb.RemoveCheckerRequest
 			return nil, model.E(model.NotFound, "remove checker", in.GetSite()).In("site").Because("no checker of that site is registered").
 				Hint("signpost checker list shows those that are")
 		}
-		if err := guardChecker(p, &seen, in.GetSite(), in.GetConfirmLast()); err != nil {
+		if err := guard.Checker(p, &seen, in.GetSite(), in.GetConfirmLast()); err != nil {
 			return nil, err
 		}
 		p.RemoveChecker(in.GetSite())

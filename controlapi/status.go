@@ -6,6 +6,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/controlapi/served"
 	"signpost/internal/access"
 	"signpost/internal/model"
@@ -13,9 +14,19 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
+// Status is the service for what the server says of itself.
+type Status struct {
+	pb.UnimplementedServerServiceServer
+	*call.Desk
+	version string
+}
+
+// NewStatus makes the service of a server of this version.
+func NewStatus(d *call.Desk, version string) *Status { return &Status{Desk: d, version: version} }
+
 // GetStatus shows what the server and etcd say of themselves and, for a name, what
 // it holds and who serves its zone as it is now.
-func (s *Service) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *pb.ServerStatus, err error) {
+func (s *Status) GetStatus(ctx context.Context, in *pb.GetStatusRequest) (out *pb.ServerStatus, err error) {
 	c, err := s.Authorize(ctx, access.StatusRead, call.At(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -58,12 +69,12 @@ func nameStatus(c *call.Call, fqdn string, out *pb.ServerStatus) error {
 		if q, servers, err = c.Desk.NameServers.About(tx, name); err != nil {
 			return err
 		}
-		if out.RecordSets, err = recordSets(tx, name); err != nil {
+		if out.RecordSets, err = message.RecordSets(tx, name); err != nil {
 			return err
 		}
 		z, h, err := facts.FindHost(tx, name, c.Desk.Now())
 		if err == nil {
-			out.Host = hostMessage(z, h)
+			out.Host = message.Host(z, h)
 		} else if model.KindOf(err) != model.NotFound {
 			return err
 		}

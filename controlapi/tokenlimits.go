@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -79,8 +80,8 @@ func tokenLife(in *pb.CreateTokenRequest) (time.Duration, error) {
 func tokenMessage(t ownedToken) *pb.Token {
 	m := &pb.Token{
 		Id: t.ID, Owner: string(t.Owner), Host: string(t.Limits.Host), Actions: t.Limits.Actions, Comment: t.Comment,
-		Parent: t.parent, State: t.state.String(), CreateTime: timeMessage(t.CreateTime), ExpireTime: timeMessage(t.ExpireTime),
-		RevokeTime: timeMessage(t.RevokeTime), UseTime: timeMessage(t.used),
+		Parent: t.parent, State: t.state.String(), CreateTime: message.Time(t.CreateTime), ExpireTime: message.Time(t.ExpireTime),
+		RevokeTime: message.Time(t.RevokeTime), UseTime: message.Time(t.used),
 		Types: typeNames(t.Limits.Types), Sources: sourceTexts(t.Limits.Sources),
 	}
 	if t.Limits.Zone != "" {

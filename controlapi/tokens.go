@@ -17,8 +17,17 @@ import (
 // first make room.
 const mostEnded = 20
 
+// Tokens is the service for API tokens.
+type Tokens struct {
+	pb.UnimplementedTokenServiceServer
+	*call.Desk
+}
+
+// NewTokens makes the service.
+func NewTokens(d *call.Desk) *Tokens { return &Tokens{Desk: d} }
+
 // CreateToken makes a token for the caller and shows it, this once.
-func (s *Service) CreateToken(ctx context.Context, in *pb.CreateTokenRequest) (out *pb.CreateTokenResponse, err error) {
+func (s *Tokens) CreateToken(ctx context.Context, in *pb.CreateTokenRequest) (out *pb.CreateTokenResponse, err error) {
 	c, err := s.Authorize(ctx, access.TokenCreate, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -146,7 +155,7 @@ func makeRoom(p *call.Plan, owner *model.TokenOwner, all []ownedToken) error {
 }
 
 // ListTokens shows somebody's tokens, without their secrets, which nobody knows.
-func (s *Service) ListTokens(ctx context.Context, in *pb.ListTokensRequest) (out *pb.ListTokensResponse, err error) {
+func (s *Tokens) ListTokens(ctx context.Context, in *pb.ListTokensRequest) (out *pb.ListTokensResponse, err error) {
 	c, err := s.Authorize(ctx, access.TokenList, access.Resource{Owner: in.GetOwner()}, in)
 	if err != nil {
 		return nil, err
@@ -213,7 +222,7 @@ func ownToken(c *call.Call, tx *store.Tx) (*pb.Token, error) {
 }
 
 // RevokeToken ends a token, and those that it made, now.
-func (s *Service) RevokeToken(ctx context.Context, in *pb.RevokeTokenRequest) (out *pb.RevokeTokenResponse, err error) {
+func (s *Tokens) RevokeToken(ctx context.Context, in *pb.RevokeTokenRequest) (out *pb.RevokeTokenResponse, err error) {
 	c, err := s.Authorize(ctx, access.TokenRevoke, access.Resource{Owner: in.GetOwner()}, in)
 	if err != nil {
 		return nil, err

@@ -239,7 +239,7 @@ func (w *watcher) may(rev int64, c *changed, a access.Action, wanted bool) (bool
 		}
 		if err == nil && r.Zone != "" {
 			var z *model.Zone
-			if z, err = tx.Zone(r.Zone); err == nil && !isOf(z, c.record) {
+			if z, err = tx.Zone(r.Zone); err == nil && !facts.IsOf(z, c.record) {
 				r.Policy = nil // who administers it now did not then
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -172,7 +173,7 @@ func (w *wanted) audit(c *changed) bool {
 }
 
 func auditEvent(r *model.AuditRecord) *pb.Event {
-	m := auditMessage(r)
+	m := message.AuditRecord(r)
 	return &pb.Event{
 		Kind: kindAudit, What: wasCreated, Zone: m.Zone, Fqdn: m.Name, Time: m.Time,
 		Now: &pb.Event_AuditRecord{AuditRecord: m},
@@ -220,17 +221,17 @@ func (c *changed) readNow(tx *store.Tx, ev *pb.Event, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		m, err := zoneMessage(tx, z)
+		m, err := message.Zone(tx, z)
 		ev.Now = &pb.Event_ZoneNow{ZoneNow: m}
 		return err
 	case kindHost:
 		z, h, err := facts.FindHost(tx, c.name(), now)
 		if err == nil {
-			ev.Now = &pb.Event_HostNow{HostNow: hostMessage(z, h)}
+			ev.Now = &pb.Event_HostNow{HostNow: message.Host(z, h)}
 		}
 		return err
 	default:
-		set, err := recordSet(tx, c.name(), c.rrtype)
+		set, err := message.RecordSet(tx, c.name(), c.rrtype)
 		if err == nil {
 			ev.Now = &pb.Event_RecordSetNow{RecordSetNow: set}
 		}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	stand "signpost/internal/standing"
@@ -70,7 +71,7 @@ func (t *touched) everywhere() bool { return len(t.sites)+len(t.checkers) > 0 }
 // checker.
 func (t *touched) concerns(h *model.Host) bool {
 	for site := range t.checkers {
-		if judges(h, site) {
+		if facts.Judges(h, site) {
 			return true
 		}
 	}
@@ -120,7 +121,7 @@ func (s *Watching) standOtherwise(ctx context.Context, b *batch, wanted func(sto
 	}
 	told := fitting(out)
 	if many = many || told < len(out); many {
-		ev := &pb.Event{Kind: kindHealth, What: wasChanged, Time: timeMessage(t.time)}
+		ev := &pb.Event{Kind: kindHealth, What: wasChanged, Time: message.Time(t.time)}
 		out = append(out[:told], &changed{record: &model.AuditRecord{}, kind: kindHealth, what: wasChanged, event: ev})
 	}
 	return out, nil
@@ -221,7 +222,7 @@ func (s *Watching) compareStandings(ctx context.Context, b *batch, hosts []store
 			}
 			m := &pb.EndpointChange{
 				Endpoint: e.ID, Site: n.host.Data.Host.Endpoints[i].Site, Before: o.message(j), After: n.message(i),
-				Votes: votesOn(n.host.Data.Host, &n.host.Data.Host.Endpoints[i], n.said), Word: wordMessage(e.Word),
+				Votes: message.Votes(n.host.Data.Host, &n.host.Data.Host.Endpoints[i], n.said), Word: message.Word(e.Word),
 			}
 			if m.Before.State == m.After.State && m.Before.Answered == m.After.Answered {
 				continue
@@ -246,7 +247,7 @@ func (s *Watching) compareStandings(ctx context.Context, b *batch, hosts []store
 
 func (s *stood) message(i int) *pb.EndpointStanding {
 	e := &s.stand.Endpoints[i]
-	m := &pb.EndpointStanding{State: stateOf(e), Why: whyOf(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
+	m := &pb.EndpointStanding{State: message.State(e), Why: message.Why(s.host.Data.Host, e), Answered: e.Answered && !s.host.Data.Withdrawn}
 	if why := facts.DescribeWithdrawal(s.host.Host); e.Answered && why != "" {
 		m.Why = "the host is " + why
 	}

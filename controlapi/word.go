@@ -7,6 +7,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/guard"
+	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -19,7 +21,7 @@ const (
 )
 
 // SetEndpointWord says something of an endpoint, or takes it back.
-func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordRequest) (out *pb.SetEndpointWordResponse, err error) {
+func (s *Endpoints) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordRequest) (out *pb.SetEndpointWordResponse, err error) {
 	action := access.EndpointWord
 	if in.GetSay() == "drain" || in.GetSay() == "auto" {
 		action = access.EndpointDrain
@@ -58,7 +60,7 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 		old := words[e.ID]
 		if self := c.Who.Kind == access.EndpointSecret; self && old != nil && !old.Self {
 			return nil, model.E(model.Precondition, "say "+in.GetSay()+" of", name.Text()+" "+e.ID).In("say").
-				Because("an operator's word stands: " + wordText(old)).Hint("ask them, or an owner of the host, to take it back")
+				Because("an operator's word stands: " + message.WordText(old)).Hint("ask them, or an owner of the host, to take it back")
 		}
 		if old != nil && old.Say != model.SayDrain && c.Who.Kind != access.EndpointSecret { // who may only drain takes back no more
 			if err := c.May(p.Tx, access.EndpointWord, c.Resource); err != nil {
@@ -70,24 +72,24 @@ func (s *Service) SetEndpointWord(ctx context.Context, in *pb.SetEndpointWordReq
 			return nil, err
 		}
 		if mayTakeAway(old, word) {
-			if err := guardHost(p, z, h, in.GetConfirmLast(), saidOf(e.ID, word), h.Data.Host); err != nil {
+			if err := guard.Host(p, z, h, in.GetConfirmLast(), guard.OfEndpoint(e.ID, word), h.Data.Host); err != nil {
 				return nil, err
 			}
 		}
 		if word != old {
 			p.PutEndpointWord(z, name, e.ID, word)
 			p.Changed = z
-			p.RecordAs(recorded, z.Name, name, e.ID, wordText(old), wordText(word))
+			p.RecordAs(recorded, z.Name, name, e.ID, message.WordText(old), message.WordText(word))
 		}
 		if err := passOver(p, recorded, z, name, e.ID); err != nil {
 			return nil, err
 		}
-		return &pb.SetEndpointWordResponse{Word: wordMessage(word), Change: &pb.Change{}}, nil
+		return &pb.SetEndpointWordResponse{Word: message.Word(word), Change: &pb.Change{}}, nil
 	})
 }
 
 // SetHostWord says something of a host, or takes it back.
-func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (out *pb.SetHostWordResponse, err error) {
+func (s *Endpoints) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (out *pb.SetHostWordResponse, err error) {
 	c, err := s.Authorize(ctx, access.HostWord, call.HostAt(in.GetFqdn()), in)
 	if err != nil {
 		return nil, err
@@ -116,19 +118,19 @@ func (s *Service) SetHostWord(ctx context.Context, in *pb.SetHostWordRequest) (o
 			return nil, err
 		}
 		if mayTakeAway(old, word) {
-			if err := guardHost(p, z, h, in.GetConfirmLast(), saidOfHost(word), h.Data.Host); err != nil {
+			if err := guard.Host(p, z, h, in.GetConfirmLast(), guard.OfHost(word), h.Data.Host); err != nil {
 				return nil, err
 			}
 		}
 		if word != old {
 			p.PutHostWord(z, name, word)
 			p.Changed = z
-			p.Record(z.Name, name, "", wordText(old), wordText(word))
+			p.Record(z.Name, name, "", message.WordText(old), message.WordText(word))
 		}
 		if err := passOver(p, c.Action, z, name, ""); err != nil {
 			return nil, err
 		}
-		return &pb.SetHostWordResponse{Word: wordMessage(word), Change: &pb.Change{}}, nil
+		return &pb.SetHostWordResponse{Word: message.Word(word), Change: &pb.Change{}}, nil
 	})
 }
 
@@ -236,30 +238,6 @@ func takesAway(w *model.Word) bool {
 // taking back what has put something up may leave nothing.
 func mayTakeAway(old, word *model.Word) bool {
 	return word != old && !takesAway(old) && (word == nil || takesAway(word))
-}
-
-var sayingNames = map[model.Saying]string{model.SayUp: "up", model.SayDown: "down", model.SayDrain: "drain"}
-
-// wordText is a word for people; "" for none.
-func wordText(w *model.Word) string {
-	if w == nil {
-		return ""
-	}
-	text := sayingNames[w.Say]
-	if w.Reason != "" {
-		text += " (" + w.Reason + ")"
-	}
-	if !w.ExpireTime.IsZero() {
-		text += " until " + w.ExpireTime.UTC().Format(time.RFC3339)
-	}
-	return text
-}
-
-func wordMessage(w *model.Word) *pb.Word {
-	if w == nil {
-		return nil
-	}
-	return &pb.Word{Say: sayingNames[w.Say], Reason: w.Reason, By: w.By, Self: w.Self, Time: timeMessage(w.Time), ExpireTime: timeMessage(w.ExpireTime)}
 }
 
 func durationMessage(d time.Duration) *durationpb.Duration { return durationpb.New(d) }

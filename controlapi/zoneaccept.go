@@ -12,7 +12,7 @@ import (
 // AcceptZone says that losing most names of a zone, or the zone itself, is meant.
 // There need be no such zone: it may be the one that was lost. No etag guards it,
 // for what it lets go of is only known to the name servers.
-func (s *Service) AcceptZone(ctx context.Context, in *pb.AcceptZoneRequest) (out *pb.AcceptZoneResponse, err error) {
+func (s *Zones) AcceptZone(ctx context.Context, in *pb.AcceptZoneRequest) (out *pb.AcceptZoneResponse, err error) {
 	c, err := s.Authorize(ctx, access.ZoneAccept, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,10 @@ import (
 	"github.com/miekg/dns"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/delegation"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -33,7 +36,7 @@ type nameServer struct {
 }
 
 // CreateZone makes a zone with its apex and the addresses of its own name servers.
-func (s *Service) CreateZone(ctx context.Context, in *pb.CreateZoneRequest) (out *pb.CreateZoneResponse, err error) {
+func (s *Zones) CreateZone(ctx context.Context, in *pb.CreateZoneRequest) (out *pb.CreateZoneResponse, err error) {
 	c, err := s.Authorize(ctx, access.ZoneCreate, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
@@ -43,7 +46,7 @@ func (s *Service) CreateZone(ctx context.Context, in *pb.CreateZoneRequest) (out
 	if err != nil {
 		return nil, err
 	}
-	for range importTries {
+	for range 3 {
 		out, err = s.createOnce(c, z, servers)
 		if !errors.Is(err, errMoved) {
 			break
@@ -59,13 +62,13 @@ var errMoved = model.E(model.Aborted, "create zone", "").Because("others keep ch
 // the delegations of many zones of ours below it, are loaded before, as an import is.
 const maxPut = 16
 
-func (s *Service) createOnce(c *call.Call, asked *model.Zone, servers []nameServer) (*pb.CreateZoneResponse, error) {
+func (s *Zones) createOnce(c *call.Call, asked *model.Zone, servers []nameServer) (*pb.CreateZoneResponse, error) {
 	if out, done, err := call.Repeated[*pb.CreateZoneResponse](c); done || err != nil {
 		return out, err
 	}
 	var lower map[model.Name]*model.NameData
 	if err := c.Read(func(tx *store.Tx) (err error) {
-		lower, err = lowerZones(c.PlanOf(tx), asked.Name, nil)
+		lower, err = delegation.Lower(c.PlanOf(tx), asked.Name, nil)
 		return err
 	}); err != nil {
 		return nil, err
@@ -77,7 +80,7 @@ func (s *Service) createOnce(c *call.Call, asked *model.Zone, servers []nameServ
 	if err != nil {
 		return nil, err
 	}
-	defer s.release(c, claim)
+	defer releaseClaim(c, claim)
 	mine := *c
 	mine.Ctx = claim.Context()
 	if err := claim.Load(maps.All(lower), func(int) {}); err != nil {
@@ -111,13 +114,13 @@ func createZone(p *call.Plan, asked *model.Zone, servers []nameServer, loaded ma
 		}
 		maps.DeleteFunc(names, func(n model.Name, _ *model.NameData) bool { return loaded[n] != nil })
 	}
-	if err := putNames(p, &z, names); err != nil {
+	if err := delegation.PutNames(p, &z, names); err != nil {
 		return nil, err
 	}
 	if err := z.Check(); err != nil {
 		return nil, err
 	}
-	m, err := zoneMessage(p.Tx, &z)
+	m, err := message.Zone(p.Tx, &z)
 	if err != nil {
 		return nil, err
 	}
@@ -178,11 +181,11 @@ func nameServers(z *model.Zone, in []*pb.NameServer) ([]nameServer, error) {
 			return nil, model.E(model.Invalid, "create zone", z.Name.Text()).In(field + ".name").Because("a name server is named, not numbered").
 				Hint("give a host name, and its address where it is inside the zone: ns1." + z.Name.Text() + "=" + ns.GetName())
 		}
-		addrs, err := parseAddresses(field+".addresses", ns.GetAddresses())
+		addrs, err := rules.ParseAddresses(field+".addresses", ns.GetAddresses())
 		if err != nil {
 			return nil, err
 		}
-		if err := (addressRules{local: z.LocalAddresses, private: true}).check(field+".addresses", addrs); err != nil {
+		if err := (rules.AddressRules{Local: z.LocalAddresses, Private: true}).Check(field+".addresses", addrs); err != nil {
 			return nil, err
 		}
 		bad := func(part, why string) error {
@@ -213,14 +216,14 @@ func startZone(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr
 	if model.KindOf(err) != model.NotFound {
 		return nil, err
 	}
-	if err := delegate(p, z, addrs); err != nil {
+	if err := delegation.Put(p, z, addrs); err != nil {
 		return nil, err
 	}
 	if z.Incarnation, err = p.NewNumber(); err != nil {
 		return nil, err
 	}
 	z.Generation = z.Incarnation
-	return lowerZones(p, z.Name, nil)
+	return delegation.Lower(p, z.Name, nil)
 }
 
 // glue is what a new zone says of the addresses of those of its name servers that
@@ -228,7 +231,7 @@ func startZone(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr
 func glue(z *model.Zone, servers []nameServer) (apex []model.RRset, names map[model.Name]*model.NameData) {
 	apex, names = z.Apex, map[model.Name]*model.NameData{}
 	for _, ns := range servers {
-		sets := addressSets(ns.addrs, z.WithDefaults().TTL)
+		sets := rules.AddressSets(ns.addrs, z.WithDefaults().TTL)
 		switch {
 		case ns.name == z.Name:
 			for _, s := range sets {

@@ -2,20 +2,21 @@ package controlapi
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
 
 // UpdateZonePolicy changes who may do what in a zone.
-func (s *Service) UpdateZonePolicy(ctx context.Context, in *pb.UpdateZonePolicyRequest) (out *pb.UpdateZonePolicyResponse, err error) {
+func (s *Zones) UpdateZonePolicy(ctx context.Context, in *pb.UpdateZonePolicyRequest) (out *pb.UpdateZonePolicyResponse, err error) {
 	c, err := s.Authorize(ctx, access.ZoneOpen, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
@@ -48,11 +49,11 @@ func (s *Service) UpdateZonePolicy(ctx context.Context, in *pb.UpdateZonePolicyR
 		if err != nil {
 			return nil, err
 		}
-		if before, after := describePolicy(old), describePolicy(next); before != after || !next.Grants.Equal(old.Grants) {
+		if before, after := message.DescribePolicy(old), message.DescribePolicy(next); before != after || !next.Grants.Equal(old.Grants) {
 			p.PutPolicy(z, next)
 			p.Record(name, "", "", before, after)
 		}
-		return &pb.UpdateZonePolicyResponse{Policy: policyMessage(next), Change: &pb.Change{}}, nil
+		return &pb.UpdateZonePolicyResponse{Policy: message.ZonePolicy(next), Change: &pb.Change{}}, nil
 	})
 }
 
@@ -75,7 +76,7 @@ func withPolicy(p model.ZonePolicy, in *pb.UpdateZonePolicyRequest, maker []byte
 		if list.given == nil {
 			continue
 		}
-		names, err := principalNames(list.field, list.given.GetValues())
+		names, err := rules.PrincipalNames(list.field, list.given.GetValues())
 		if err != nil {
 			return nil, err
 		}
@@ -98,12 +99,12 @@ func withPolicy(p model.ZonePolicy, in *pb.UpdateZonePolicyRequest, maker []byte
 			p.Reserved = append(p.Reserved, strings.ToLower(r))
 		}
 	}
-	set(&p.Depth, in.Depth)
-	set(&p.MaxHosts, in.MaxHosts)
-	set(&p.MaxChanges, in.MaxChanges)
-	set(&p.MaxRecords, in.MaxRecords)
-	set(&p.MaxOctets, in.MaxOctets)
-	set(&p.MaxNames, in.MaxNames)
+	message.Set(&p.Depth, in.Depth)
+	message.Set(&p.MaxHosts, in.MaxHosts)
+	message.Set(&p.MaxChanges, in.MaxChanges)
+	message.Set(&p.MaxRecords, in.MaxRecords)
+	message.Set(&p.MaxOctets, in.MaxOctets)
+	message.Set(&p.MaxNames, in.MaxNames)
 	if in.PrivateAddresses != nil {
 		p.NoPrivate = !in.GetPrivateAddresses()
 	}
@@ -116,46 +117,4 @@ func withPolicy(p model.ZonePolicy, in *pb.UpdateZonePolicyRequest, maker []byte
 		p.Lease, p.LeaseTime = in.GetLease(), now.UTC().Truncate(time.Second)
 	}
 	return &p, p.Check()
-}
-
-// principalNames reads people and groups, without those given twice. Errors are of kind
-// Invalid and name the field.
-func principalNames(field string, texts []string) ([]model.PrincipalName, error) {
-	var out []model.PrincipalName
-	for i, text := range texts {
-		n, err := model.ParsePrincipalName(fmt.Sprintf("%s[%d]", field, i), text)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	return out, nil
-}
-
-func policyMessage(p *model.ZonePolicy) *pb.ZonePolicy {
-	d := p.WithDefaults()
-	return &pb.ZonePolicy{
-		Admins: words(p.Admins), Register: p.Register.String(), Groups: words(p.Groups),
-		Reserved: d.Reserved, Depth: d.Depth, MaxHosts: d.MaxHosts, MaxChanges: d.MaxChanges, Etag: call.Etag(p.ModRevision),
-		Quarantine: uint32(max(0, d.Quarantine)), Lease: d.Lease, MaxRecords: d.MaxRecords, MaxOctets: d.MaxOctets, MaxNames: d.MaxNames,
-		PrivateAddresses: !d.NoPrivate,
-	}
-}
-
-func words(names []model.PrincipalName) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = string(n)
-	}
-	return out
-}
-
-// describePolicy is a policy for people, as audit records show it.
-func describePolicy(p *model.ZonePolicy) string {
-	d := p.WithDefaults()
-	return fmt.Sprintf("admins [%s], register %s, groups [%s], reserved [%s], depth %d, max_hosts %d, max_changes %d, quarantine %s, lease %s, max_records %d, max_octets %d, max_names %d, private_addresses %t",
-		strings.Join(words(p.Admins), " "), p.Register, strings.Join(words(p.Groups), " "), strings.Join(d.Reserved, " "), d.Depth, d.MaxHosts, d.MaxChanges,
-		time.Duration(max(0, d.Quarantine))*time.Second, time.Duration(d.Lease)*time.Second, d.MaxRecords, d.MaxOctets, d.MaxNames, !d.NoPrivate)
 }

@@ -7,15 +7,27 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/delegation"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/message"
+	"signpost/controlapi/rules"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
 
+// Zones is the service for zones, but for their files.
+type Zones struct {
+	pb.UnimplementedZoneServiceServer
+	*call.Desk
+}
+
+// NewZones makes the service.
+func NewZones(d *call.Desk) *Zones { return &Zones{Desk: d} }
+
 // GetZone shows a zone.
-func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Zone, err error) {
+func (s *Zones) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Zone, err error) {
 	c, err := s.Authorize(ctx, access.ZoneRead, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
@@ -30,7 +42,7 @@ func (s *Service) GetZone(ctx context.Context, in *pb.GetZoneRequest) (out *pb.Z
 		if err != nil {
 			return err
 		}
-		if out, err = zoneMessage(tx, z); err != nil {
+		if out, err = message.Zone(tx, z); err != nil {
 			return err
 		}
 		if out.Import, err = importMessage(tx, name); err != nil {
@@ -58,7 +70,7 @@ func showPolicy(c *call.Call, tx *store.Tx, z *model.Zone, m *pb.Zone) error {
 	}
 	m.Public = policy.Register == model.RegisterEveryone
 	if c.May(tx, access.ZoneOpen, access.Resource{Name: z.Name}) == nil {
-		m.Policy = policyMessage(policy)
+		m.Policy = message.ZonePolicy(policy)
 	}
 	return nil
 }
@@ -70,12 +82,12 @@ func importMessage(tx *store.Tx, zone model.Name) (*pb.ImportStatus, error) {
 		return nil, err
 	}
 	return &pb.ImportStatus{
-		Principal: i.Principal, StartTime: timestamppb.New(i.StartTime), Closed: i.Closed, Progress: progressMessage(i.Progress),
+		Principal: i.Principal, StartTime: timestamppb.New(i.StartTime), Closed: i.Closed, Progress: message.ImportProgress(i.Progress),
 	}, nil
 }
 
 // ListZones shows zones in the order of their names read from the right.
-func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *pb.ListZonesResponse, err error) {
+func (s *Zones) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *pb.ListZonesResponse, err error) {
 	c, err := s.Authorize(ctx, access.ZoneList, access.Resource{}, in)
 	if err != nil {
 		return nil, err
@@ -108,7 +120,7 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 					out.NextPageToken = query.Token(last.String())
 					return nil
 				}
-				m, err := zoneMessage(tx, z)
+				m, err := message.Zone(tx, z)
 				if err == nil {
 					err = showPolicy(c, tx, z, m)
 				}
@@ -128,7 +140,7 @@ func (s *Service) ListZones(ctx context.Context, in *pb.ListZonesRequest) (out *
 }
 
 // UpdateZone changes the settings of a zone.
-func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out *pb.UpdateZoneResponse, err error) {
+func (s *Zones) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out *pb.UpdateZoneResponse, err error) {
 	action := access.ZoneUpdate
 	if in.LocalAddresses != nil {
 		action = access.ZoneLimits
@@ -151,15 +163,15 @@ func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out
 			return nil, err
 		}
 		z := *old
-		set(&z.TTL, in.Ttl)
-		set(&z.MinTTL, in.MinTtl)
-		set(&z.MaxTTL, in.MaxTtl)
-		set(&z.NegativeTTL, in.NegativeTtl)
-		set(&z.LocalAddresses, in.LocalAddresses)
+		message.Set(&z.TTL, in.Ttl)
+		message.Set(&z.MinTTL, in.MinTtl)
+		message.Set(&z.MaxTTL, in.MaxTtl)
+		message.Set(&z.NegativeTTL, in.NegativeTtl)
+		message.Set(&z.LocalAddresses, in.LocalAddresses)
 		if err := z.Check(); err != nil {
 			return nil, err
 		}
-		m, err := zoneMessage(p.Tx, &z)
+		m, err := message.Zone(p.Tx, &z)
 		if err != nil {
 			return nil, err
 		}
@@ -169,12 +181,6 @@ func (s *Service) UpdateZone(ctx context.Context, in *pb.UpdateZoneRequest) (out
 		}
 		return &pb.UpdateZoneResponse{Zone: m, Change: &pb.Change{}}, nil
 	})
-}
-
-func set[T any](field *T, to *T) {
-	if to != nil {
-		*field = *to
-	}
 }
 
 // putZone plans the writing of a zone and prepares its message for stamp, which
@@ -192,7 +198,7 @@ func settings(z *model.Zone) string {
 }
 
 // DeleteZone removes a zone, with force all that is in it.
-func (s *Service) DeleteZone(ctx context.Context, in *pb.DeleteZoneRequest) (out *pb.DeleteZoneResponse, err error) {
+func (s *Zones) DeleteZone(ctx context.Context, in *pb.DeleteZoneRequest) (out *pb.DeleteZoneResponse, err error) {
 	c, err := s.Authorize(ctx, access.ZoneDelete, call.At(in.GetName()), in)
 	if err != nil {
 		return nil, err
@@ -220,7 +226,7 @@ func (s *Service) DeleteZone(ctx context.Context, in *pb.DeleteZoneRequest) (out
 					Because("it holds names, " + held.Text() + " among them").Hint("delete it with force to remove all that is in it")
 			}
 		}
-		if err := undelegate(p, z); err != nil {
+		if err := delegation.Remove(p, z); err != nil {
 			return nil, err
 		}
 		p.Changed, p.Gone = z, true
@@ -245,36 +251,9 @@ func holds(tx *store.Tx, z *model.Zone) (model.Name, error) {
 		return "", err
 	}
 	for _, n := range names {
-		if !frame[n.Name] || n.Data.Host != nil || !onlyAddresses(n.Data.RRsets) {
+		if !frame[n.Name] || n.Data.Host != nil || !rules.OnlyAddresses(n.Data.RRsets) {
 			return n.Name, nil
 		}
 	}
 	return "", nil
-}
-
-func onlyAddresses(sets []model.RRset) bool {
-	for _, s := range sets {
-		if !isAddressType(s.Type) {
-			return false
-		}
-	}
-	return true
-}
-
-// zoneMessage is a zone as the API shows it.
-func zoneMessage(tx *store.Tx, z *model.Zone) (*pb.Zone, error) {
-	rev, err := tx.ZoneRevision(z.Name)
-	if err != nil {
-		return nil, err
-	}
-	d := z.WithDefaults()
-	m := &pb.Zone{
-		Name: z.Name.Text(), Ttl: d.TTL, MinTtl: d.MinTTL, MaxTtl: d.MaxTTL, NegativeTtl: d.NegativeTTL,
-		LocalAddresses: z.LocalAddresses, Serial: z.Serial(rev),
-		CreateTime: timestamppb.New(z.CreateTime), Etag: call.Etag(z.ModRevision),
-	}
-	for _, ns := range z.NS() {
-		m.NameServers = append(m.NameServers, model.NameOf(ns).Text())
-	}
-	return m, nil
 }

@@ -1,4 +1,4 @@
-package controlapi
+package rules
 
 import (
 	"net/netip"
@@ -19,8 +19,8 @@ import (
 // and none adds a name server inside the zone that has none. Errors are of kind
 // Precondition.
 
-// keepServer refuses to take the last address of a name server of the zone.
-func keepServer(z *model.Zone, name model.Name, before, after []netip.Addr) error {
+// KeepServer refuses to take the last address of a name server of the zone.
+func KeepServer(z *model.Zone, name model.Name, before, after []netip.Addr) error {
 	if len(before) == 0 || len(after) > 0 || !facts.IsServer(z, name) {
 		return nil
 	}
@@ -29,9 +29,9 @@ func keepServer(z *model.Zone, name model.Name, before, after []netip.Addr) erro
 		Hint("take it out of the zone's NS records first, with signpost record set " + z.Name.Text() + " NS ...")
 }
 
-// findServers refuses name servers that a zone has not had until now, that are inside
+// FindServers refuses name servers that a zone has not had until now, that are inside
 // it and have no address.
-func findServers(p *call.Plan, old, next *model.Zone) error {
+func FindServers(p *call.Plan, old, next *model.Zone) error {
 	for _, text := range next.NS() {
 		ns := model.NameOf(text)
 		if !ns.In(next.Name) || facts.IsServer(old, ns) {

@@ -1,9 +1,10 @@
-package controlapi
+package rules
 
 import (
 	"strconv"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -13,9 +14,9 @@ import (
 // it; with more it has too many.
 const mostCounted = 1000
 
-// bounded reports whether what the caller keeps in a zone has bounds: not for its
+// Bounded reports whether what the caller keeps in a zone has bounds: not for its
 // administrators.
-func bounded(p *call.Plan, z *model.Zone) bool {
+func Bounded(p *call.Plan, z *model.Zone) bool {
 	switch p.Call.Who.Kind {
 	case access.User:
 		return p.Call.May(p.Tx, access.ZoneExport, access.Resource{Name: z.Name}) != nil
@@ -25,27 +26,27 @@ func bounded(p *call.Plan, z *model.Zone) bool {
 	return false
 }
 
-// checkBounds refuses owners and editors more at and below their host than its zone lets
+// CheckBounds refuses owners and editors more at and below their host than its zone lets
 // them keep. What is already more may become less. Errors: Exhausted.
-func checkBounds(p *call.Plan, at place, set model.RRset) error {
-	if at.apex || !bounded(p, at.zone) {
+func CheckBounds(p *call.Plan, at facts.Place, set model.RRset) error {
+	if at.Apex || !Bounded(p, at.Zone) {
 		return nil
 	}
-	policy, err := p.Policy(at.zone)
+	policy, err := p.Policy(at.Zone)
 	if err != nil {
 		return err
 	}
 	bounds := policy.WithDefaults()
 	refuse := func(why string) error {
-		return model.E(model.Exhausted, "set records", at.name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(why).
+		return model.E(model.Exhausted, "set records", at.Name.Text()+" "+model.TypeName(set.Type)).In("rdata").Because(why).
 			Hint("delete some, or ask an administrator of the zone")
 	}
-	old, _ := model.FindRRset(at.sets(), set.Type)
+	old, _ := model.FindRRset(at.Sets(), set.Type)
 	if most := int(bounds.MaxRecords); len(set.Data) > most && len(set.Data) > len(old.Data) {
 		return refuse("it would have " + strconv.Itoa(len(set.Data)) + " records, and owners put at most " + strconv.Itoa(most) + " into a set")
 	}
 	var host store.Named
-	for _, n := range at.path {
+	for _, n := range at.Path {
 		if n.Data != nil && n.Data.Host != nil {
 			host = n
 			break
@@ -54,12 +55,12 @@ func checkBounds(p *call.Plan, at place, set model.RRset) error {
 	if host.Data == nil {
 		return nil
 	}
-	below, err := p.Below(at.zone, host.Name, mostCounted)
+	below, err := p.Below(at.Zone, host.Name, mostCounted)
 	if err != nil {
 		return err
 	}
-	held := heldOf(below, isCutOrHost)
-	if most := int(bounds.MaxNames); at.data == nil && (len(held) >= most || len(below) == mostCounted) {
+	held := facts.HeldOf(below, facts.IsCutOrHost)
+	if most := int(bounds.MaxNames); at.Data == nil && (len(held) >= most || len(below) == mostCounted) {
 		return refuse("host " + host.Name.Text() + " has " + strconv.Itoa(len(held)) + " names below it, and owners make at most " + strconv.Itoa(most))
 	}
 	octets := rdataOctets(host.Data.RRsets)

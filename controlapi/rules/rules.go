@@ -1,4 +1,6 @@
-package controlapi
+// Package rules answers one question: which data may stand at a name? Its functions refuse
+// the rest, with errors that name the field.
+package rules
 
 import (
 	"net"
@@ -11,10 +13,10 @@ import (
 	"signpost/internal/model"
 )
 
-// maxAddresses is how many addresses a host may have.
-const maxAddresses = 16
+// MaxAddresses is how many addresses a host may have.
+const MaxAddresses = 16
 
-// conflict says why what is stored of a name below an apex cannot stand together;
+// Conflict says why what is stored of a name below an apex cannot stand together;
 // "" when it can. The first row that matches:
 //
 //	there is                 and also                           refused
@@ -25,7 +27,7 @@ const maxAddresses = 16
 //	DS                       no NS                              yes
 //	NS                       the name is a wildcard             yes
 //	anything else                                               no
-func conflict(name model.Name, d *model.NameData) string {
+func Conflict(name model.Name, d *model.NameData) string {
 	has := func(t uint16) bool { _, ok := model.FindRRset(d.RRsets, t); return ok }
 	several := func(t uint16) bool { s, _ := model.FindRRset(d.RRsets, t); return len(s.Data) > 1 }
 	addressed := len(d.Host.AllAddresses()) > 0
@@ -46,9 +48,9 @@ func conflict(name model.Name, d *model.NameData) string {
 	return ""
 }
 
-// apexConflict is conflict for record sets at an apex, where the SOA is and a host
+// ApexConflict is conflict for record sets at an apex, where the SOA is and a host
 // never.
-func apexConflict(sets []model.RRset) string {
+func ApexConflict(sets []model.RRset) string {
 	has := func(t uint16) bool { _, ok := model.FindRRset(sets, t); return ok }
 	dname, _ := model.FindRRset(sets, dns.TypeDNAME)
 	switch {
@@ -62,8 +64,8 @@ func apexConflict(sets []model.RRset) string {
 	return ""
 }
 
-// checkTTL refuses a TTL outside the zone's bounds; 0 stands for the default.
-func checkTTL(z *model.Zone, ttl uint32) error {
+// CheckTTL refuses a TTL outside the zone's bounds; 0 stands for the default.
+func CheckTTL(z *model.Zone, ttl uint32) error {
 	d := z.WithDefaults()
 	if ttl == 0 || d.MinTTL <= ttl && ttl <= d.MaxTTL {
 		return nil
@@ -73,9 +75,9 @@ func checkTTL(z *model.Zone, ttl uint32) error {
 		Because(u(ttl) + " is not within the zone's " + u(d.MinTTL) + " to " + u(d.MaxTTL) + " seconds")
 }
 
-// parseAddresses reads the addresses of a host. Errors are of kind Invalid and
+// ParseAddresses reads the addresses of a host. Errors are of kind Invalid and
 // name the one at fault.
-func parseAddresses(field string, in []string) ([]netip.Addr, error) {
+func ParseAddresses(field string, in []string) ([]netip.Addr, error) {
 	out := make([]netip.Addr, len(in))
 	for i, text := range in {
 		a, err := netip.ParseAddr(strings.TrimSpace(text))
@@ -105,9 +107,9 @@ func translated(a netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// hintsIn is the addresses that records of services give to clients, who may use them
+// HintsIn is the addresses that records of services give to clients, who may use them
 // without asking for more (RFC 9460 section 7.3). Errors are mistakes of ours.
-func hintsIn(set model.RRset) ([]netip.Addr, error) {
+func HintsIn(set model.RRset) ([]netip.Addr, error) {
 	if set.Type != dns.TypeHTTPS && set.Type != dns.TypeSVCB {
 		return nil, nil
 	}
@@ -146,8 +148,8 @@ func badAddress(field string, i int, text, why string) error {
 	return model.E(model.Invalid, "read address", text).In(field + "[" + strconv.Itoa(i) + "]").Because(why)
 }
 
-// addressSets is addresses as A and AAAA record sets.
-func addressSets(addrs []netip.Addr, ttl uint32) []model.RRset {
+// AddressSets is addresses as A and AAAA record sets.
+func AddressSets(addrs []netip.Addr, ttl uint32) []model.RRset {
 	main := model.Endpoint{ID: model.MainEndpoint, Addresses: model.NormalizeAddresses(addrs)}
 	return (&model.NameData{Host: &model.Host{Endpoints: []model.Endpoint{main}}}).Sets(ttl)
 }

@@ -1,4 +1,4 @@
-package controlapi
+package rules
 
 import (
 	"net/netip"
@@ -9,48 +9,48 @@ import (
 	"signpost/internal/model"
 )
 
-// addressRules is which addresses hosts of a zone may have, and names that belong to one:
+// AddressRules is which addresses hosts of a zone may have, and names that belong to one:
 //
 //	address                                        allowed
 //	unspecified, multicast, broadcast              never
 //	loopback, link-local                           when the zone has local_addresses
 //	private (RFC 1918, RFC 6598, RFC 4193)         unless the policy has no private_addresses
 //	any other                                      always
-type addressRules struct{ local, private bool }
+type AddressRules struct{ Local, Private bool }
 
-// addressRulesFor is those of a zone, as far as they matter for some addresses: what is not
+// AddressRulesOf is those of a zone, as far as they matter for some addresses: what is not
 // looked at is not compared at the commit either.
-func addressRulesFor(p *call.Plan, z *model.Zone, addrs []netip.Addr) (addressRules, error) {
-	r := addressRules{local: z.LocalAddresses, private: true}
+func AddressRulesOf(p *call.Plan, z *model.Zone, addrs []netip.Addr) (AddressRules, error) {
+	r := AddressRules{Local: z.LocalAddresses, Private: true}
 	if !slices.ContainsFunc(addrs, leadsToPrivate) {
 		return r, nil
 	}
 	policy, err := p.Policy(z)
 	if err == nil {
-		r.private = !policy.NoPrivate
+		r.Private = !policy.NoPrivate
 	}
 	return r, err
 }
 
-// checkAddresses refuses addresses that the zone does not allow for its hosts.
-func checkAddresses(p *call.Plan, z *model.Zone, field string, addrs []netip.Addr) error {
-	r, err := addressRulesFor(p, z, addrs)
+// CheckAddresses refuses addresses that the zone does not allow for its hosts.
+func CheckAddresses(p *call.Plan, z *model.Zone, field string, addrs []netip.Addr) error {
+	r, err := AddressRulesOf(p, z, addrs)
 	if err != nil {
 		return err
 	}
-	return r.check(field, addrs)
+	return r.Check(field, addrs)
 }
 
-// check refuses addresses that are not allowed, and too many. Errors are of kind Invalid
+// Check refuses addresses that are not allowed, and too many. Errors are of kind Invalid
 // and name the one at fault.
-func (r addressRules) check(field string, addrs []netip.Addr) error {
+func (r AddressRules) Check(field string, addrs []netip.Addr) error {
 	for i, a := range addrs {
-		if why := r.unfit(a); why != "" {
+		if why := r.Unfit(a); why != "" {
 			return badAddress(field, i, a.String(), why)
 		}
 	}
-	if len(addrs) > maxAddresses {
-		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(maxAddresses))
+	if len(addrs) > MaxAddresses {
+		return model.E(model.Invalid, "set addresses", "").In(field).Because("there are more than " + strconv.Itoa(MaxAddresses))
 	}
 	return nil
 }
@@ -60,11 +60,11 @@ func leadsToPrivate(a netip.Addr) bool {
 	return model.IsPrivate(a) || ok && model.IsPrivate(within)
 }
 
-// unfit is why an address is not allowed; "" when it is. An IPv6 address that is translated
+// Unfit is why an address is not allowed; "" when it is. An IPv6 address that is translated
 // to an IPv4 one, or was meant to be, is as that.
-func (r addressRules) unfit(a netip.Addr) string {
+func (r AddressRules) Unfit(a netip.Addr) string {
 	if within, ok := translated(a); ok {
-		if why := r.unfit(within); why != "" {
+		if why := r.Unfit(within); why != "" {
 			return "it leads to " + within.String() + ": " + why
 		}
 		return ""
@@ -74,9 +74,9 @@ func (r addressRules) unfit(a netip.Addr) string {
 		return "it is the unspecified address"
 	case a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "it is a multicast or broadcast address"
-	case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !r.local:
+	case (a.IsLoopback() || a.IsLinkLocalUnicast()) && !r.Local:
 		return "it is a loopback or link-local address, which the zone does not allow"
-	case model.IsPrivate(a) && !r.private:
+	case model.IsPrivate(a) && !r.Private:
 		return "it is a private address, which the zone does not allow"
 	}
 	return ""

@@ -1,4 +1,6 @@
-package controlapi
+// Package guard answers one question: would a change take away the last endpoint of a host
+// that is up? It refuses that unless the caller says that they mean it.
+package guard
 
 import (
 	"maps"
@@ -7,6 +9,7 @@ import (
 	"strings"
 
 	"signpost/controlapi/call"
+	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	stand "signpost/internal/standing"
@@ -30,9 +33,9 @@ import (
 // alteration is what a change does to what is said.
 type alteration func(*zone.Said)
 
-func nothingMore(*zone.Said) {}
+func Nothing(*zone.Said) {}
 
-func saidOf(id string, w *model.Word) alteration {
+func OfEndpoint(id string, w *model.Word) alteration {
 	return func(s *zone.Said) {
 		s.Endpoints = maps.Clone(s.Endpoints)
 		if s.Endpoints == nil {
@@ -42,7 +45,7 @@ func saidOf(id string, w *model.Word) alteration {
 	}
 }
 
-func saidOfHost(w *model.Word) alteration { return func(s *zone.Said) { s.Host = inZone(s, w) } }
+func OfHost(w *model.Word) alteration { return func(s *zone.Said) { s.Host = inZone(s, w) } }
 
 // inZone is a word as it will be stored; nil for none.
 func inZone(s *zone.Said, w *model.Word) *model.Word {
@@ -64,9 +67,9 @@ func saidOfSite(site string, w *model.Word) alteration {
 	}
 }
 
-// guardHost refuses a change that takes away the last endpoint of a host, unless it is
+// Host refuses a change that takes away the last endpoint of a host, unless it is
 // confirmed. Errors: Precondition.
-func guardHost(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter alteration, next *model.Host) error {
+func Host(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter alteration, next *model.Host) error {
 	if confirmed {
 		return nil
 	}
@@ -83,16 +86,16 @@ func guardHost(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter
 		Hint("offer another first, or say that you mean it: --confirm-last, or confirm_last")
 }
 
-// guardCleared is guardHost for a change that takes the last address from an endpoint, and
+// Cleared is guardHost for a change that takes the last address from an endpoint, and
 // not from the only one: then that is what it is meant for. Machines tell with their own
 // secrets where they are, and are not asked: an address that they have no more may be
 // another's.
-func guardCleared(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, next *model.Host) error {
+func Cleared(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, next *model.Host) error {
 	machine := p.Call.Who.Kind == access.HostSecret || p.Call.Who.Kind == access.EndpointSecret
 	if machine || len(h.Data.Host.Endpoints) < 2 || addressed(next) >= addressed(h.Data.Host) {
 		return nil
 	}
-	return guardHost(p, z, h, confirmed, nothingMore, next)
+	return Host(p, z, h, confirmed, Nothing, next)
 }
 
 // addressed is how many endpoints of a host have addresses.
@@ -109,9 +112,9 @@ func takesLast(said *zone.Said, h *model.Host, alter alteration, next *model.Hos
 	alter(&then)
 	before, after := zone.Choose(h, said), zone.Choose(next, &then)
 	switch {
-	case has(before, isUp) && !has(after, isUp) && !has(after, isOffered):
+	case has(before, IsUp) && !has(after, IsUp) && !has(after, isOffered):
 		return "no other endpoint of the host is offered"
-	case has(before, isUp) && !has(after, isUp):
+	case has(before, IsUp) && !has(after, IsUp):
 		return "no other endpoint of the host is up"
 	case has(before, isOffered) && !has(after, isOffered):
 		return "no other endpoint of the host is offered"
@@ -128,32 +131,32 @@ func has(c zone.Choice, what func(*zone.Standing) bool) bool {
 	return false
 }
 
-func isUp(s *zone.Standing) bool { return s.State == zone.Up || s.State == zone.Suspect }
+func IsUp(s *zone.Standing) bool { return s.State == zone.Up || s.State == zone.Suspect }
 
-func isOffered(s *zone.Standing) bool { return isUp(s) || s.State == zone.Down && s.Word == nil }
+func isOffered(s *zone.Standing) bool { return IsUp(s) || s.State == zone.Down && s.Word == nil }
 
 // mostNamed is how many hosts a refusal names.
 const mostNamed = 5
 
-// guardSite is guardHost for all hosts that have an endpoint on a site.
-func guardSite(p *call.Plan, seen *guarded, site string, confirmed bool, w *model.Word) error {
+// Site is guardHost for all hosts that have an endpoint on a site.
+func Site(p *call.Plan, seen *Seen, site string, confirmed bool, w *model.Word) error {
 	return guardAll(p, seen, site, confirmed, saidOfSite(site, w), func(h *model.Host) bool {
 		return slices.ContainsFunc(h.Endpoints, func(e model.Endpoint) bool { return e.Site == site })
 	})
 }
 
-// guardChecker is guardHost for all hosts that a checker judges: of those that are left,
+// Checker is guardHost for all hosts that a checker judges: of those that are left,
 // more than half may say down of what is up now.
-func guardChecker(p *call.Plan, seen *guarded, site string, confirmed bool) error {
+func Checker(p *call.Plan, seen *Seen, site string, confirmed bool) error {
 	without := func(s *zone.Said) {
 		s.Checkers = slices.DeleteFunc(slices.Clone(s.Checkers), func(k model.Checker) bool { return k.Site == site })
 	}
-	return guardAll(p, seen, site, confirmed, without, func(h *model.Host) bool { return judges(h, site) })
+	return guardAll(p, seen, site, confirmed, without, func(h *model.Host) bool { return facts.Judges(h, site) })
 }
 
-// guarded is what a try of a change has found out of all hosts, for the next one; at
+// Seen is what a try of a change has found out of all hosts, for the next one; at
 // first nothing.
-type guarded struct {
+type Seen struct {
 	rev  int64
 	last map[store.HostAt]bool // those of which the last endpoint would be taken away
 }
@@ -161,7 +164,7 @@ type guarded struct {
 // guardAll is guardHost for all hosts that are concerned. When others change something
 // meanwhile, it is decided again on what they have changed, or in a zone where much happens
 // it would never come to its commit.
-func guardAll(p *call.Plan, seen *guarded, site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
+func guardAll(p *call.Plan, seen *Seen, site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
 	if confirmed {
 		return nil
 	}
@@ -180,7 +183,7 @@ func guardAll(p *call.Plan, seen *guarded, site string, confirmed bool, alter al
 				return err
 			}
 		}
-		*seen = guarded{rev: rev, last: map[store.HostAt]bool{}}
+		*seen = Seen{rev: rev, last: map[store.HostAt]bool{}}
 		return guardEach(p, seen, takes)
 	})
 	if err != nil || len(seen.last) == 0 {
@@ -200,7 +203,7 @@ func guardAll(p *call.Plan, seen *guarded, site string, confirmed bool, alter al
 }
 
 // guardEach looks at all hosts.
-func guardEach(p *call.Plan, g *guarded, takes func(*zone.Said, *model.Host) bool) error {
+func guardEach(p *call.Plan, g *Seen, takes func(*zone.Said, *model.Host) bool) error {
 	said, err := stand.All(p.Tx)
 	if err != nil {
 		return err
@@ -223,7 +226,7 @@ func guardEach(p *call.Plan, g *guarded, takes func(*zone.Said, *model.Host) boo
 }
 
 // guardAgain looks at those that have changed.
-func guardAgain(p *call.Plan, g *guarded, changed []store.HostAt, takes func(*zone.Said, *model.Host) bool) error {
+func guardAgain(p *call.Plan, g *Seen, changed []store.HostAt, takes func(*zone.Said, *model.Host) bool) error {
 	for _, at := range changed {
 		delete(g.last, at)
 		z, err := p.Zone(at.Zone)

@@ -1,4 +1,6 @@
-package controlapi
+// Package delegation answers one question: what does a zone say of the zones of ours
+// below it?
+package delegation
 
 import (
 	"maps"
@@ -8,6 +10,7 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/facts"
+	"signpost/controlapi/rules"
 	"signpost/internal/model"
 	"signpost/internal/store"
 )
@@ -37,7 +40,7 @@ func delegation(z *model.Zone, there *model.NameData, addrs func(model.Name) ([]
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range addressSets(list, ns.TTL) {
+		for _, s := range rules.AddressSets(list, ns.TTL) {
 			if out[name] == nil {
 				out[name] = &model.NameData{}
 			}
@@ -47,9 +50,9 @@ func delegation(z *model.Zone, there *model.NameData, addrs func(model.Name) ([]
 	return out, nil
 }
 
-// delegate writes the delegation of z into the zone above it, if there is one.
+// Put writes the delegation of z into the zone above it, if there is one.
 // Errors: Precondition when z is new and would hide names of the zone above.
-func delegate(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) error {
+func Put(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr, error)) error {
 	above, err := facts.Upper(p.Tx, z.Name)
 	if above == nil || err != nil {
 		return err
@@ -79,15 +82,15 @@ func delegate(p *call.Plan, z *model.Zone, addrs func(model.Name) ([]netip.Addr,
 		return err
 	}
 	for _, old := range below {
-		if want[old.Name] == nil && !facts.IsServer(above, old.Name) && old.Data.Host == nil && onlyAddresses(old.Data.RRsets) {
+		if want[old.Name] == nil && !facts.IsServer(above, old.Name) && old.Data.Host == nil && rules.OnlyAddresses(old.Data.RRsets) {
 			p.PutName(above, old.Name, nil)
 		}
 	}
-	return putNames(p, above, want)
+	return PutNames(p, above, want)
 }
 
-// undelegate takes the delegation of a zone that goes out of the zone above.
-func undelegate(p *call.Plan, z *model.Zone) error {
+// Remove takes the delegation of a zone that goes out of the zone above.
+func Remove(p *call.Plan, z *model.Zone) error {
 	above, err := facts.Upper(p.Tx, z.Name)
 	if above == nil || err != nil {
 		return err
@@ -105,12 +108,12 @@ func undelegate(p *call.Plan, z *model.Zone) error {
 			gone[n] = nil
 		}
 	}
-	return putNames(p, above, gone)
+	return PutNames(p, above, gone)
 }
 
-// lowerZones is what a zone says of the zones of ours below it; there, if it is
+// Lower is what a zone says of the zones of ours below it; there, if it is
 // there, is how it is now.
-func lowerZones(p *call.Plan, z model.Name, there *model.Zone) (map[model.Name]*model.NameData, error) {
+func Lower(p *call.Plan, z model.Name, there *model.Zone) (map[model.Name]*model.NameData, error) {
 	out := map[model.Name]*model.NameData{}
 	err := p.OfZonesBelow(z, func() error {
 		all, err := p.ZonesBelow(z)
@@ -158,9 +161,9 @@ func isBelowOne(name model.Name, of map[model.Name]bool, z model.Name) bool {
 	return false
 }
 
-// putNames writes what a delegation consists of at these names, nil for none of it.
+// PutNames writes what a delegation consists of at these names, nil for none of it.
 // Whatever else is stored there stays, and a host, which has an owner, is not touched.
-func putNames(p *call.Plan, z *model.Zone, names map[model.Name]*model.NameData) error {
+func PutNames(p *call.Plan, z *model.Zone, names map[model.Name]*model.NameData) error {
 	for name, data := range names {
 		path, err := p.Path(z, name)
 		if err != nil {
@@ -171,7 +174,7 @@ func putNames(p *call.Plan, z *model.Zone, names map[model.Name]*model.NameData)
 			continue
 		} else if old != nil {
 			for _, s := range old.RRsets {
-				if s.Type != dns.TypeNS && s.Type != dns.TypeDS && !isAddressType(s.Type) {
+				if s.Type != dns.TypeNS && s.Type != dns.TypeDS && !rules.IsAddressType(s.Type) {
 					next.RRsets = model.WithRRset(next.RRsets, s)
 				}
 			}

@@ -1,4 +1,4 @@
-package controlapi
+package rules
 
 import (
 	"net/netip"
@@ -48,7 +48,7 @@ func TestConflict(t *testing.T) {
 		{"nothing", name, nil, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if why := conflict(c.at, &model.NameData{RRsets: c.sets, Host: c.host}); (why != "") != c.refused {
+			if why := Conflict(c.at, &model.NameData{RRsets: c.sets, Host: c.host}); (why != "") != c.refused {
 				t.Errorf("%q", why)
 			}
 		})
