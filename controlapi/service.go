@@ -10,7 +10,21 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"signpost/controlapi/audit"
 	"signpost/controlapi/call"
+	"signpost/controlapi/certificates"
+	"signpost/controlapi/checks"
+	"signpost/controlapi/cutover"
+	"signpost/controlapi/endpoints"
+	"signpost/controlapi/hosts"
+	"signpost/controlapi/people"
+	"signpost/controlapi/records"
+	"signpost/controlapi/sites"
+	"signpost/controlapi/status"
+	"signpost/controlapi/tokens"
+	"signpost/controlapi/watch"
+	"signpost/controlapi/zonefile"
+	"signpost/controlapi/zones"
 	"signpost/internal/access"
 	"signpost/internal/access/oidc"
 	"signpost/internal/auditlog"
@@ -35,15 +49,15 @@ type Config struct {
 	// GroupMaxAge is how long tokens have the groups that their owner had when they last
 	// logged in; 0: 30 days.
 	GroupMaxAge time.Duration
-	Now         func() time.Time      // nil: time.Now
-	Log         *slog.Logger          // nil: none
-	Metrics     prometheus.Registerer // nil: none
-	Audit       *auditlog.File        // for what is to be kept; nil: none
-	Authority   *Authority            // whom certificates are ordered from; nil: nobody
-	Heartbeat   time.Duration         // the longest silence of a stream of changes; 0: 10 s
-	ImportSize  int                   // octets of a zone file; 0: MaxImport
-	ImportIdle  time.Duration         // how long the next piece of a zone file may take; 0: 30 s
-	ImportTell  time.Duration         // between two reports of how far an import is; 0: 1 s
+	Now         func() time.Time        // nil: time.Now
+	Log         *slog.Logger            // nil: none
+	Metrics     prometheus.Registerer   // nil: none
+	Audit       *auditlog.File          // for what is to be kept; nil: none
+	Authority   *certificates.Authority // whom certificates are ordered from; nil: nobody
+	Heartbeat   time.Duration           // the longest silence of a stream of changes; 0: 10 s
+	ImportSize  int                     // octets of a zone file; 0: MaxImport
+	ImportIdle  time.Duration           // how long the next piece of a zone file may take; 0: 30 s
+	ImportTell  time.Duration           // between two reports of how far an import is; 0: 1 s
 }
 
 // Service implements every service of the API. Its methods may be called
@@ -52,21 +66,40 @@ type Config struct {
 // of package model, never with those of a protocol.
 type Service struct {
 	desk *call.Desk
-	*Zones
-	*ZoneFiles
-	*Hosts
-	*Records
-	*Endpoints
-	*Checks
-	*Sites
-	*Certificates
-	*Tokens
-	*People
-	*Cutover
-	*Watching
-	*Audit
-	*Status
+	*zoneService
+	*zonefileService
+	*hostService
+	*recordService
+	*endpointService
+	*checkService
+	*siteService
+	*certificateService
+	*tokenService
+	*peopleService
+	*cutoverService
+	*watchService
+	*auditService
+	*statusService
 }
+
+// The rooms that the methods are in. Who holds a Service reaches those alone, and nothing
+// that the rooms share.
+type (
+	zoneService        = zones.Service
+	zonefileService    = zonefile.Service
+	hostService        = hosts.Service
+	recordService      = records.Service
+	endpointService    = endpoints.Service
+	checkService       = checks.Service
+	siteService        = sites.Service
+	certificateService = certificates.Service
+	tokenService       = tokens.Service
+	peopleService      = people.Service
+	cutoverService     = cutover.Service
+	watchService       = watch.Service
+	auditService       = audit.Service
+	statusService      = status.Service
+)
 
 // New makes a Service. Errors: Invalid for a name server that is not HOST:PORT.
 func New(c Config) (*Service, error) {
@@ -77,23 +110,23 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	ofHosts, err := NewHosts(d, c.Metrics)
+	ofHosts, err := hosts.New(d, c.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	ofCertificates, err := newCertificates(d, c.Authority, c.Metrics)
+	ofCertificates, err := certificates.New(d, c.Authority, c.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	watching, err := newWatching(d, c.Heartbeat, c.Metrics)
+	watching, err := watch.New(d, c.Heartbeat, c.Metrics)
 	if err != nil {
 		return nil, err
 	}
 	return &Service{
-		desk: d, Zones: NewZones(d), ZoneFiles: NewZoneFiles(d, c.ImportSize, c.ImportIdle, c.ImportTell),
-		Hosts: ofHosts, Records: NewRecords(d), Endpoints: NewEndpoints(d), Checks: NewChecks(d), Sites: NewSites(d),
-		Certificates: ofCertificates, Tokens: NewTokens(d), People: NewPeople(d, c.Issuers), Cutover: NewCutover(d),
-		Watching: watching, Audit: NewAudit(d), Status: NewStatus(d, c.Version),
+		desk: d, zoneService: zones.New(d), zonefileService: zonefile.New(d, c.ImportSize, c.ImportIdle, c.ImportTell),
+		hostService: ofHosts, recordService: records.New(d), endpointService: endpoints.New(d), checkService: checks.New(d),
+		siteService: sites.New(d), certificateService: ofCertificates, tokenService: tokens.New(d), peopleService: people.New(d, c.Issuers),
+		cutoverService: cutover.New(d), watchService: watching, auditService: audit.New(d), statusService: status.New(d, c.Version),
 	}, nil
 }
 
@@ -120,6 +153,6 @@ func (s *Service) SumUpRefusals(ctx context.Context) { s.desk.SumUpRefusals(ctx)
 // by themselves only when their readers do, and who waits for longer than a stop takes
 // would not hear that the change is made.
 func (s *Service) EndStreams() {
-	s.Watching.EndStreams()
+	s.watchService.EndStreams()
 	s.desk.EndWaiting()
 }

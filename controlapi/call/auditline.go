@@ -124,6 +124,7 @@ func (c *Call) write(level slog.Level, r auditlog.Record) {
 	c.Log(level, string(r.Outcome), r)
 }
 
+// Log writes a line about the call in the service's log.
 func (c *Call) Log(level slog.Level, what string, r auditlog.Record, more ...slog.Attr) {
 	if c.Desk.Log.Enabled(c.Ctx, level) {
 		c.Desk.Log.LogAttrs(c.Ctx, level, what, append(r.Attrs(), more...)...)

@@ -42,7 +42,7 @@ type Call struct {
 // Authorize is the first statement of every method: it finds out who is asking,
 // lets access.Decide say whether they may, and checks the request against the
 // limits that its message declares. What it refuses is logged and counted; what
-// it lets pass must be ended with done.
+// it lets pass must be ended with Done.
 func (d *Desk) Authorize(ctx context.Context, a access.Action, r access.Resource, in proto.Message) (*Call, error) {
 	c := &Call{Desk: d, Ctx: ctx, Caller: CallerOf(ctx), Action: a, Resource: r, in: in, started: time.Now()}
 	err := c.admit()
@@ -160,6 +160,12 @@ func Decide(tx *store.Tx, who access.Principal, a access.Action, r access.Resour
 	return access.Decide(who, a, r)
 }
 
+// Known decides on a resource of which all that the decision rests on is said already, as
+// what was is, of which nothing can be looked up.
+func Known(who access.Principal, a access.Action, r access.Resource) error {
+	return access.Decide(who, a, r)
+}
+
 // Confirm looks the caller's credential and rights up again inside a transaction, so
 // that no change is committed on what was taken back meanwhile, and nothing is told to
 // who has lost them before the call.
@@ -198,7 +204,7 @@ func (c *Call) Read(look func(*store.Tx) error) error {
 	})
 }
 
-// Look is read for those who look for longer; it stays as it is.
+// Look is Read for those who look for longer; it stays as it is.
 func (c *Call) Look() (*store.Tx, error) {
 	tx, err := c.Desk.Store.Look(c.Ctx)
 	if err == nil {
@@ -254,7 +260,7 @@ func At(text string) access.Resource {
 	return access.Resource{Name: n}
 }
 
-// HostAt is at for a host. It reads the name as the methods for hosts do, so that
+// HostAt is At for a host. It reads the name as the methods for hosts do, so that
 // what is decided on is what is done.
 func HostAt(text string) access.Resource {
 	n, err := model.ParseHostName("fqdn", text)
@@ -264,7 +270,7 @@ func HostAt(text string) access.Resource {
 	return access.Resource{Name: n}
 }
 
-// EndpointAt is hostAt for one of its endpoints; those of a name that cannot be read are
+// EndpointAt is HostAt for one of its endpoints; those of a name that cannot be read are
 // nobody's.
 func EndpointAt(fqdn, id string) access.Resource {
 	r := HostAt(fqdn)
@@ -274,6 +280,7 @@ func EndpointAt(fqdn, id string) access.Resource {
 	return r
 }
 
+// RecordAt is At for a record set.
 func RecordAt(text, rrtype string) access.Resource {
 	r := At(text)
 	r.Type, _ = model.ParseType(rrtype)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"signpost/controlapi/served"
+	"signpost/controlapi/visibility"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
 )
@@ -27,13 +27,13 @@ func (c *Call) await(p *Plan, ch *pb.Change) {
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(c.Desk.Stopping, stop)()
-	var q served.Question
-	var servers []served.Server
+	var q visibility.Question
+	var servers []visibility.Server
 	err := c.Desk.Store.Read(ctx, func(tx *store.Tx) error {
 		var err error
 		switch {
 		case p != nil && p.Gone:
-			q, servers, err = served.Question{Zone: p.Changed.Name, Gone: true}, c.Desk.NameServers, nil
+			q, servers, err = visibility.Question{Zone: p.Changed.Name, Gone: true}, c.Desk.NameServers, nil
 			return err
 		case p != nil && p.Changed != nil:
 			q, servers, err = c.Desk.NameServers.About(tx, p.Changed.Name)
@@ -46,5 +46,5 @@ func (c *Call) await(p *Plan, ch *pb.Change) {
 		return // the zone's answers did not change, or cannot be known: the change is made all the same
 	}
 	q.Serial = q.Base + uint32(ch.Revision)
-	ch.Visibility = served.Ask(asking, servers, q, true)
+	ch.Visibility = visibility.Ask(asking, servers, q, true)
 }

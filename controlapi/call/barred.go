@@ -70,6 +70,7 @@ func (b Barred) address(a netip.Addr) bool {
 	return len(b.Addresses) > 0 && !a.IsValid() || slices.ContainsFunc(b.Addresses, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
 }
 
+// Host reports whether a name is at or below a barred one.
 func (b Barred) Host(name model.Name) bool {
 	for n, ok := name, name != "" && len(b.Hosts) > 0; ok; n, ok = n.Parent() {
 		if slices.ContainsFunc(b.Hosts, func(pattern string) bool { return model.Matches(pattern, n.Text()) }) {

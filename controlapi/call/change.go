@@ -43,13 +43,13 @@ func (p *Plan) Record(zone, name model.Name, detail, before, after string) {
 	p.RecordAs(p.Call.Action, zone, name, detail, before, after)
 }
 
-// RecordAs is record of a change that has a name of its own, as in a call that consists of
+// RecordAs is Record of a change that has a name of its own, as in a call that consists of
 // other actions.
 func (p *Plan) RecordAs(action access.Action, zone, name model.Name, detail, before, after string) {
 	p.write(model.AuditRecord{Action: string(action), Zone: zone, Name: name, Detail: detail, Before: before, After: after, Owner: p.Owner})
 }
 
-// RecordOf is record for a host that is changed along with the one that the call is about,
+// RecordOf is Record for a host that is changed along with the one that the call is about,
 // and for what that is.
 func (p *Plan) RecordOf(h store.Named, what access.Action, before, after string) {
 	p.write(model.AuditRecord{Action: string(what), Zone: p.In.Name, Name: h.Name, Before: before, After: after, Owner: h.Host.Owner})
@@ -124,7 +124,7 @@ func Change[R Response](c *Call, decide func(*Plan) (R, error)) (R, error) {
 
 // ByItself decides and commits what is nobody's call, in one transaction with the audit
 // record, in which automation says what acts; logID joins it to the call for whose sake it
-// is, if there is one. decide is as that of change.
+// is, if there is one. decide is as that of Change.
 func (d *Desk) ByItself(ctx context.Context, automation string, action access.Action, logID string, decide func(*Plan) error) (revision int64, err error) {
 	var last *Plan
 	res, err := d.Store.Update(ctx, func(tx *store.Tx) error {

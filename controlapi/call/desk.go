@@ -13,7 +13,7 @@ import (
 	"buf.build/go/protovalidate"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"signpost/controlapi/served"
+	"signpost/controlapi/visibility"
 	"signpost/internal/access"
 	"signpost/internal/auditlog"
 	"signpost/internal/limits"
@@ -46,7 +46,7 @@ type Config struct {
 // they are written down.
 type Desk struct {
 	Store       *store.Store
-	NameServers served.Servers
+	NameServers visibility.Servers
 	users       func(ctx context.Context, token string) (access.Principal, error)
 	Operators   []model.PrincipalName
 	Barred      Barred
@@ -76,7 +76,7 @@ func New(c Config) (*Desk, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	servers, err := served.Read(c.NameServers)
+	servers, err := visibility.Read(c.NameServers)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ func CheckEtag(given, subject string, revs ...int64) error {
 
 const defaultPage = 100
 
+// PageSize is how many things a page has when a request asks for n; 0: 100.
 func PageSize(n int32) int {
 	if n == 0 {
 		return defaultPage
@@ -42,6 +43,7 @@ func PageSize(n int32) int {
 // chooses from it.
 type List string
 
+// ListOf is the list that these words, which choose from it, make.
 func ListOf(words ...string) List { return List(strings.Join(words, "\x00")) }
 
 // mark ties a token to its list.
@@ -73,6 +75,7 @@ func (l List) Read(token string) (string, error) {
 	return string(at), nil
 }
 
+// BadToken is the error of a page token that is of no page of the list.
 func BadToken(token string) error {
 	return model.E(model.Invalid, "list", "").In("page_token").Because(strconv.Quote(token) + " is not one that was given out for this list").
 		Hint("start without one, and change nothing but the page size from page to page")

@@ -24,6 +24,7 @@ func AddressesOf(tx *store.Tx, name model.Name) ([]netip.Addr, error) {
 	return DataAddresses(path[0].Data), nil
 }
 
+// AddressesIn is the addresses in A and AAAA sets.
 func AddressesIn(sets []model.RRset) []netip.Addr {
 	var addrs []netip.Addr
 	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
@@ -45,6 +46,7 @@ func DataAddresses(d *model.NameData) []netip.Addr {
 	return append(AddressesIn(d.RRsets), d.Host.AllAddresses()...)
 }
 
+// IsServer reports whether a name is that of one of a zone's name servers.
 func IsServer(z *model.Zone, name model.Name) bool {
 	return slices.ContainsFunc(z.NS(), func(ns string) bool { return model.NameOf(ns) == name })
 }

@@ -27,8 +27,11 @@ func HeldOf(below []store.Named, itself func(store.Named) bool) []store.Named {
 	return held
 }
 
+// IsHost reports whether there is a host at a name.
 func IsHost(n store.Named) bool { return n.Data.Host != nil }
 
+// IsCutOrHost reports whether a name stands for itself below a host: as a host of its own,
+// a delegation or a DNAME.
 func IsCutOrHost(n store.Named) bool { return IsHost(n) || CutAbove([]store.Named{n}) }
 
 // Judges reports whether the checker of a site, if there is one, is among those that a

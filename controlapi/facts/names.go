@@ -73,6 +73,7 @@ func HostOn(path []store.Named) *store.Named {
 	return nil
 }
 
+// HasType reports whether there is a set of one of these types.
 func HasType(sets []model.RRset, types ...uint16) bool {
 	for _, t := range types {
 		if _, ok := model.FindRRset(sets, t); ok {

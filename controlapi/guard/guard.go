@@ -30,12 +30,14 @@ import (
 // comparison stands for all: any change of any zone's answers makes it be decided again, on
 // the hosts that changed.
 
-// alteration is what a change does to what is said.
-type alteration func(*zone.Said)
+// Alteration is what a change does to what is said.
+type Alteration func(*zone.Said)
 
+// Nothing is no alteration.
 func Nothing(*zone.Said) {}
 
-func OfEndpoint(id string, w *model.Word) alteration {
+// OfEndpoint is that a word, nil for none, is said of an endpoint.
+func OfEndpoint(id string, w *model.Word) Alteration {
 	return func(s *zone.Said) {
 		s.Endpoints = maps.Clone(s.Endpoints)
 		if s.Endpoints == nil {
@@ -45,7 +47,8 @@ func OfEndpoint(id string, w *model.Word) alteration {
 	}
 }
 
-func OfHost(w *model.Word) alteration { return func(s *zone.Said) { s.Host = inZone(s, w) } }
+// OfHost is that a word, nil for none, is said of a host.
+func OfHost(w *model.Word) Alteration { return func(s *zone.Said) { s.Host = inZone(s, w) } }
 
 // inZone is a word as it will be stored; nil for none.
 func inZone(s *zone.Said, w *model.Word) *model.Word {
@@ -57,7 +60,7 @@ func inZone(s *zone.Said, w *model.Word) *model.Word {
 	return &of
 }
 
-func saidOfSite(site string, w *model.Word) alteration {
+func saidOfSite(site string, w *model.Word) Alteration {
 	return func(s *zone.Said) {
 		s.Sites = maps.Clone(s.Sites)
 		if s.Sites == nil {
@@ -69,7 +72,7 @@ func saidOfSite(site string, w *model.Word) alteration {
 
 // Host refuses a change that takes away the last endpoint of a host, unless it is
 // confirmed. Errors: Precondition.
-func Host(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter alteration, next *model.Host) error {
+func Host(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter Alteration, next *model.Host) error {
 	if confirmed {
 		return nil
 	}
@@ -86,7 +89,7 @@ func Host(p *call.Plan, z *model.Zone, h store.Named, confirmed bool, alter alte
 		Hint("offer another first, or say that you mean it: --confirm-last, or confirm_last")
 }
 
-// Cleared is guardHost for a change that takes the last address from an endpoint, and
+// Cleared is Host for a change that takes the last address from an endpoint, and
 // not from the only one: then that is what it is meant for. Machines tell with their own
 // secrets where they are, and are not asked: an address that they have no more may be
 // another's.
@@ -107,7 +110,7 @@ func addressed(h *model.Host) (n int) {
 }
 
 // takesLast is why a change takes away the last endpoint of a host; "" when it does not.
-func takesLast(said *zone.Said, h *model.Host, alter alteration, next *model.Host) string {
+func takesLast(said *zone.Said, h *model.Host, alter Alteration, next *model.Host) string {
 	then := *said
 	alter(&then)
 	before, after := zone.Choose(h, said), zone.Choose(next, &then)
@@ -131,6 +134,7 @@ func has(c zone.Choice, what func(*zone.Standing) bool) bool {
 	return false
 }
 
+// IsUp reports whether an endpoint is taken to be up.
 func IsUp(s *zone.Standing) bool { return s.State == zone.Up || s.State == zone.Suspect }
 
 func isOffered(s *zone.Standing) bool { return IsUp(s) || s.State == zone.Down && s.Word == nil }
@@ -138,14 +142,14 @@ func isOffered(s *zone.Standing) bool { return IsUp(s) || s.State == zone.Down &
 // mostNamed is how many hosts a refusal names.
 const mostNamed = 5
 
-// Site is guardHost for all hosts that have an endpoint on a site.
+// Site is Host for all hosts that have an endpoint on a site.
 func Site(p *call.Plan, seen *Seen, site string, confirmed bool, w *model.Word) error {
 	return guardAll(p, seen, site, confirmed, saidOfSite(site, w), func(h *model.Host) bool {
 		return slices.ContainsFunc(h.Endpoints, func(e model.Endpoint) bool { return e.Site == site })
 	})
 }
 
-// Checker is guardHost for all hosts that a checker judges: of those that are left,
+// Checker is Host for all hosts that a checker judges: of those that are left,
 // more than half may say down of what is up now.
 func Checker(p *call.Plan, seen *Seen, site string, confirmed bool) error {
 	without := func(s *zone.Said) {
@@ -161,10 +165,10 @@ type Seen struct {
 	last map[store.HostAt]bool // those of which the last endpoint would be taken away
 }
 
-// guardAll is guardHost for all hosts that are concerned. When others change something
+// guardAll is Host for all hosts that are concerned. When others change something
 // meanwhile, it is decided again on what they have changed, or in a zone where much happens
 // it would never come to its commit.
-func guardAll(p *call.Plan, seen *Seen, site string, confirmed bool, alter alteration, concerned func(*model.Host) bool) error {
+func guardAll(p *call.Plan, seen *Seen, site string, confirmed bool, alter Alteration, concerned func(*model.Host) bool) error {
 	if confirmed {
 		return nil
 	}

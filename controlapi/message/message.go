@@ -18,6 +18,7 @@ import (
 	pb "signpost/proto/signpost/v1"
 )
 
+// Withdrawal is why a host or a person is withdrawn; nil when not.
 func Withdrawal(w *model.Withdrawal) *pb.Withdrawal {
 	if w == nil {
 		return nil
@@ -25,6 +26,7 @@ func Withdrawal(w *model.Withdrawal) *pb.Withdrawal {
 	return &pb.Withdrawal{Reason: w.Reason, Time: Time(w.Time)}
 }
 
+// Time is a time; nil for the zero time.
 func Time(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
@@ -89,6 +91,7 @@ func Zone(tx *store.Tx, z *model.Zone) (*pb.Zone, error) {
 	return m, nil
 }
 
+// AuditRecord is a record of who changed what.
 func AuditRecord(r *model.AuditRecord) *pb.AuditRecord {
 	m := &pb.AuditRecord{
 		Id: r.ID, Time: timestamppb.New(r.Time), Revision: r.Revision, Principal: r.Principal, Source: r.Source,
@@ -100,6 +103,7 @@ func AuditRecord(r *model.AuditRecord) *pb.AuditRecord {
 	return m
 }
 
+// Word is an operator's word; nil for none.
 func Word(w *model.Word) *pb.Word {
 	if w == nil {
 		return nil
@@ -171,6 +175,7 @@ func soaMessage(tx *store.Tx, z *model.Zone) (*pb.RecordSet, error) {
 	}, nil
 }
 
+// NoSet is the error of a record set that is not there.
 func NoSet(name model.Name, t uint16) error {
 	return model.E(model.NotFound, "find records", name.Text()+" "+model.TypeName(t)).Because("there are none")
 }
@@ -181,12 +186,14 @@ func Leased(m *pb.Host, policy *model.ZonePolicy, h *model.HostControl) *pb.Host
 	return m
 }
 
+// Record is a set of the name that at is of.
 func Record(at facts.Place, set model.RRset) *pb.RecordSet {
 	return &pb.RecordSet{
 		Fqdn: at.Name.Text(), Type: model.TypeName(set.Type), Ttl: set.TTL, Rdata: set.Text(), Etag: call.Etag(at.Revision()),
 	}
 }
 
+// ZonePolicy is who may do what in a zone, with the defaults filled in.
 func ZonePolicy(p *model.ZonePolicy) *pb.ZonePolicy {
 	d := p.WithDefaults()
 	return &pb.ZonePolicy{
@@ -197,10 +204,12 @@ func ZonePolicy(p *model.ZonePolicy) *pb.ZonePolicy {
 	}
 }
 
+// ImportProgress is how far an import is.
 func ImportProgress(p model.ImportProgress) *pb.ImportProgress {
 	return &pb.ImportProgress{Phase: p.Phase, Done: p.Done, Total: p.Total}
 }
 
+// Certificate is what is kept of a host's certificate.
 func Certificate(host model.Name, c *model.Certificate) *pb.Certificate {
 	m := &pb.Certificate{
 		Fqdn: host.Text(), Chain: string(c.Chain), KeyId: hex.EncodeToString(c.KeyID[:]), Serial: c.Serial,
@@ -213,6 +222,7 @@ func Certificate(host model.Name, c *model.Certificate) *pb.Certificate {
 	return m
 }
 
+// Freeze is whether checks move answers; f may be nil.
 func Freeze(f *model.Freeze) *pb.Freeze {
 	if f == nil {
 		return &pb.Freeze{}
@@ -220,6 +230,7 @@ func Freeze(f *model.Freeze) *pb.Freeze {
 	return &pb.Freeze{On: true, Reason: f.Reason, By: f.By, Time: Time(f.Time)}
 }
 
+// Set changes a field to what a request gives for it; nil: it gives nothing.
 func Set[T any](field *T, to *T) {
 	if to != nil {
 		*field = *to

@@ -55,6 +55,7 @@ func Why(h *model.Host, s *zone.Standing) string {
 	return text
 }
 
+// Checkers is a number of checkers, in words.
 func Checkers(n int) string {
 	if n == 1 {
 		return "1 checker"

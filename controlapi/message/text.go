@@ -27,6 +27,7 @@ func DescribeHost(n store.Named) string {
 	return text
 }
 
+// Addresses is addresses for people.
 func Addresses(addrs []netip.Addr) string {
 	if len(addrs) == 0 {
 		return "none"
@@ -38,6 +39,7 @@ func Addresses(addrs []netip.Addr) string {
 	return strings.Join(words, " ")
 }
 
+// RRset is a record set for people; "" for an empty one.
 func RRset(set model.RRset) string {
 	return strings.Join(set.Text(), "; ")
 }
@@ -50,6 +52,7 @@ func DescribePolicy(p *model.ZonePolicy) string {
 		time.Duration(max(0, d.Quarantine))*time.Second, time.Duration(d.Lease)*time.Second, d.MaxRecords, d.MaxOctets, d.MaxNames, !d.NoPrivate)
 }
 
+// Words is names as the API has them.
 func Words(names []model.PrincipalName) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
@@ -67,8 +70,10 @@ func DescribeCertificate(host model.Name, c *model.Certificate) string {
 	return "certificate " + m.Serial + " for " + strings.Join(m.Names, " ") + ", key " + m.KeyId + ", until " + c.NotAfter.UTC().Format(time.RFC3339)
 }
 
+// SayingNames is what may be said of an endpoint, a host or a site, as the API calls it.
 var SayingNames = map[model.Saying]string{model.SayUp: "up", model.SayDown: "down", model.SayDrain: "drain"}
 
+// Listed is names for people.
 func Listed(names []model.PrincipalName) string {
 	if len(names) == 0 {
 		return "none"

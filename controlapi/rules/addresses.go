@@ -48,6 +48,7 @@ func ReplaceFamilies(old, given []netip.Addr, clear4, clear6 bool) []netip.Addr 
 	return model.NormalizeAddresses(slices.Concat(v4, v6))
 }
 
+// Family is the IPv4 addresses of these, or the others.
 func Family(addrs []netip.Addr, v4 bool) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range addrs {
