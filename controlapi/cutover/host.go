@@ -235,11 +235,3 @@ func (i *importing) takeSecret(r *pb.ImportedName, f *formerHost, here store.Nam
 	r.Changes = append(r.Changes, "another secret")
 	return true, nil
 }
-
-func describeAll(n store.Named) string {
-	text := "owner " + n.Host.Owner + ", " + message.DescribeHost(n)
-	if w := facts.DescribeWithdrawal(n.Host); w != "" {
-		text += ", " + w
-	}
-	return text
-}

@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"signpost/controlapi/call"
@@ -256,31 +255,6 @@ func (i *importing) mergeSets(r *pb.ImportedName, f *former, before, here []mode
 		}
 	}
 	return next, changed
-}
-
-func ttlAndText(set model.RRset) string {
-	if len(set.Data) == 0 {
-		return "none"
-	}
-	return strconv.FormatUint(uint64(set.TTL), 10) + " " + message.RRset(set)
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "none"
-	}
-	return text
-}
-
-func typesOf(lists ...[]model.RRset) []uint16 {
-	var out []uint16
-	for _, sets := range lists {
-		for _, s := range sets {
-			out = append(out, s.Type)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // apex plans what becomes of the record sets at the apex.

@@ -108,7 +108,7 @@ func Word(w *model.Word) *pb.Word {
 	if w == nil {
 		return nil
 	}
-	return &pb.Word{Say: SayingNames[w.Say], Reason: w.Reason, By: w.By, Self: w.Self, Time: Time(w.Time), ExpireTime: Time(w.ExpireTime)}
+	return &pb.Word{Say: sayingNames[w.Say], Reason: w.Reason, By: w.By, Self: w.Self, Time: Time(w.Time), ExpireTime: Time(w.ExpireTime)}
 }
 
 // RecordSet is one record set of a name, as it is answered. Errors: NotFound.

@@ -70,8 +70,8 @@ func DescribeCertificate(host model.Name, c *model.Certificate) string {
 	return "certificate " + m.Serial + " for " + strings.Join(m.Names, " ") + ", key " + m.KeyId + ", until " + c.NotAfter.UTC().Format(time.RFC3339)
 }
 
-// SayingNames is what may be said of an endpoint, a host or a site, as the API calls it.
-var SayingNames = map[model.Saying]string{model.SayUp: "up", model.SayDown: "down", model.SayDrain: "drain"}
+// sayingNames is what may be said of an endpoint, a host or a site, as the API calls it.
+var sayingNames = map[model.Saying]string{model.SayUp: "up", model.SayDown: "down", model.SayDrain: "drain"}
 
 // Listed is names for people.
 func Listed(names []model.PrincipalName) string {
@@ -86,7 +86,7 @@ func WordText(w *model.Word) string {
 	if w == nil {
 		return ""
 	}
-	text := SayingNames[w.Say]
+	text := sayingNames[w.Say]
 	if w.Reason != "" {
 		text += " (" + w.Reason + ")"
 	}
