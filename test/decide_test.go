@@ -99,7 +99,7 @@ func asksFirst(f *ast.FuncDecl) (why string) {
 		switch s.Sel.Name {
 		case "Authorize":
 			asked = true
-		case "Store", "Read", "Look", "Change", "Repeated", "ByItself", "Log":
+		case "Store", "Read", "ReadHost", "Look", "Change", "Repeated", "ByItself", "Log":
 			why = "uses " + s.Sel.Name + " before it has asked Authorize"
 		}
 		return true

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"signpost/controlapi/facts"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -280,17 +279,4 @@ func Repeated[R Response](c *Call) (out R, done bool, err error) {
 	}
 	out, err = replay[R](c, saved)
 	return out, true, err
-}
-
-// Host reads a host to be changed, and refuses another etag than it has.
-func (p *Plan) Host(name model.Name, given string) (*model.Zone, store.Named, error) {
-	z, h := p.Call.first.zone, p.Call.first.host
-	if p.Call.first.tx != p.Tx || h.Name != name {
-		var err error
-		if z, h, err = facts.FindHost(p.Tx, name, p.Call.Desk.Now()); err != nil {
-			return nil, h, err
-		}
-	}
-	p.In, p.Owner = z, h.Host.Owner
-	return z, h, CheckEtag(given, name.Text(), h.Data.ModRevision, h.Host.ModRevision)
 }

@@ -11,7 +11,6 @@ import (
 
 	"signpost/controlapi/call"
 	"signpost/controlapi/endpoints"
-	"signpost/controlapi/facts"
 	"signpost/controlapi/message"
 	"signpost/controlapi/rules"
 	"signpost/internal/access"
@@ -45,21 +44,13 @@ func (s *Service) GetCheck(ctx context.Context, in *pb.GetCheckRequest) (out *pb
 		return nil, err
 	}
 	defer c.Done(&err)
-	name, err := model.ParseHostName("fqdn", in.GetFqdn())
-	if err != nil {
-		return nil, err
-	}
-	err = c.Read(func(tx *store.Tx) error {
-		z, h, err := facts.FindHost(tx, name, s.Now())
-		if err != nil {
-			return err
-		}
-		check, err := tx.Check(z, name)
+	err = c.ReadHost(in.GetFqdn(), func(tx *store.Tx, z *model.Zone, h store.Named) error {
+		check, err := tx.Check(z, h.Name)
 		if err != nil {
 			return err
 		}
 		if check == nil {
-			return noCheck(name)
+			return noCheck(h.Name)
 		}
 		out = checkMessage(h, check)
 		return nil

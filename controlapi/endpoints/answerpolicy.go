@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"signpost/controlapi/call"
-	"signpost/controlapi/facts"
 	"signpost/controlapi/message"
 	"signpost/controlapi/rules"
 	"signpost/internal/access"
@@ -23,16 +22,9 @@ func (s *Service) GetPolicy(ctx context.Context, in *pb.GetPolicyRequest) (out *
 		return nil, err
 	}
 	defer c.Done(&err)
-	name, err := model.ParseHostName("fqdn", in.GetFqdn())
-	if err != nil {
-		return nil, err
-	}
-	err = c.Read(func(tx *store.Tx) error {
-		_, h, err := facts.FindHost(tx, name, s.Now())
-		if err == nil {
-			out = PolicyMessage(h)
-		}
-		return err
+	err = c.ReadHost(in.GetFqdn(), func(_ *store.Tx, _ *model.Zone, h store.Named) error {
+		out = PolicyMessage(h)
+		return nil
 	})
 	return out, err
 }

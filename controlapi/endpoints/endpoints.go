@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"signpost/controlapi/call"
-	"signpost/controlapi/facts"
 	"signpost/controlapi/message"
 	"signpost/internal/access"
 	"signpost/internal/model"
@@ -34,15 +33,7 @@ func (s *Service) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest
 		return nil, err
 	}
 	defer c.Done(&err)
-	name, err := model.ParseHostName("fqdn", in.GetFqdn())
-	if err != nil {
-		return nil, err
-	}
-	err = c.Read(func(tx *store.Tx) error {
-		z, h, err := facts.FindHost(tx, name, s.Now())
-		if err != nil {
-			return err
-		}
+	err = c.ReadHost(in.GetFqdn(), func(tx *store.Tx, z *model.Zone, h store.Named) error {
 		all, _, _, err := Now(tx, z, h)
 		out = &pb.ListEndpointsResponse{Endpoints: all}
 		return err
@@ -57,17 +48,9 @@ func (s *Service) GetEndpoint(ctx context.Context, in *pb.GetEndpointRequest) (o
 		return nil, err
 	}
 	defer c.Done(&err)
-	name, err := model.ParseHostName("fqdn", in.GetFqdn())
-	if err != nil {
-		return nil, err
-	}
-	err = c.Read(func(tx *store.Tx) error {
-		z, h, err := facts.FindHost(tx, name, s.Now())
-		if err != nil {
-			return err
-		}
+	err = c.ReadHost(in.GetFqdn(), func(tx *store.Tx, z *model.Zone, h store.Named) error {
 		if h.Data.Host.Endpoint(in.GetId()) == nil {
-			return noEndpoint(name, in.GetId())
+			return noEndpoint(h.Name, in.GetId())
 		}
 		all, _, _, err := Now(tx, z, h)
 		for _, e := range all {
