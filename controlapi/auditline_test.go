@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	"signpost/internal/access"
 	"signpost/internal/auditlog"
 	pb "signpost/proto/signpost/v1"
@@ -23,7 +24,7 @@ import (
 
 // startWithAudit is a control service with an audit file; read stops writing it and is
 // its lines and its text.
-func startWithAudit(t *testing.T, change ...func(*controlapi.Config)) (s *server, read func() ([]map[string]any, string)) {
+func startWithAudit(t *testing.T, change ...func(*controlapi.Config)) (s *controltest.Server, read func() ([]map[string]any, string)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit")
 	f, err := auditlog.Open(path, nil, nil)
@@ -35,7 +36,7 @@ func startWithAudit(t *testing.T, change ...func(*controlapi.Config)) (s *server
 	running.Go(func() { f.Run(ctx) })
 	stop := func() { cancel(); running.Wait() }
 	t.Cleanup(stop)
-	s = start(t, append(change, func(c *controlapi.Config) { c.Audit = f })...)
+	s = controltest.Start(t, append(change, func(c *controlapi.Config) { c.Audit = f })...)
 	return s, func() (out []map[string]any, text string) {
 		t.Helper()
 		stop()
@@ -58,10 +59,10 @@ func startWithAudit(t *testing.T, change ...func(*controlapi.Config)) (s *server
 // line, and none of it is in etcd; no secret is in any.
 func TestTheAuditFileHasChangesAndRefusals(t *testing.T) {
 	s, read := startWithAudit(t)
-	s.open("vo.example.org")
-	secret := s.host("www.vo.example.org", "192.0.2.1")
-	alice := person("egi/alice")
-	mine, err := s.hosts.CreateHost(alice, &pb.CreateHostRequest{Fqdn: "mine.vo.example.org"})
+	s.Open("vo.example.org")
+	secret := s.Host("www.vo.example.org", "192.0.2.1")
+	alice := controltest.Person("egi/alice")
+	mine, err := s.Hosts.CreateHost(alice, &pb.CreateHostRequest{Fqdn: "mine.vo.example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,40 +73,40 @@ func TestTheAuditFileHasChangesAndRefusals(t *testing.T) {
 		}
 	}
 	set := func(ctx context.Context, host, address string) error {
-		_, err := s.hosts.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: host, Addresses: []string{address}})
+		_, err := s.Hosts.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: host, Addresses: []string{address}})
 		return err
 	}
-	must(nil, set(as("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.2"))
-	must(nil, set(as("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.2")) // changes nothing
-	must(s.records.SetRecordSet(alice, &pb.SetRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "TXT", Rdata: []string{"x"}}))
-	must(s.records.DeleteRecordSet(alice, &pb.DeleteRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "TXT"}))
-	must(s.hosts.ShareHost(alice, &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"egi/bob"}}))
-	must(s.hosts.TransferHost(alice, &pb.TransferHostRequest{Fqdn: "mine.vo.example.org", To: "egi/bob"}))
-	must(s.hosts.AcceptHost(person("egi/bob"), &pb.AcceptHostRequest{Fqdn: "mine.vo.example.org"}))
-	rotated, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "www.vo.example.org"})
+	must(nil, set(controltest.As("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.2"))
+	must(nil, set(controltest.As("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.2")) // changes nothing
+	must(s.Records.SetRecordSet(alice, &pb.SetRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "TXT", Rdata: []string{"x"}}))
+	must(s.Records.DeleteRecordSet(alice, &pb.DeleteRecordSetRequest{Fqdn: "mine.vo.example.org", Type: "TXT"}))
+	must(s.Hosts.ShareHost(alice, &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"egi/bob"}}))
+	must(s.Hosts.TransferHost(alice, &pb.TransferHostRequest{Fqdn: "mine.vo.example.org", To: "egi/bob"}))
+	must(s.Hosts.AcceptHost(controltest.Person("egi/bob"), &pb.AcceptHostRequest{Fqdn: "mine.vo.example.org"}))
+	rotated, err := s.Hosts.RotateSecret(s.Admin(), &pb.RotateSecretRequest{Fqdn: "www.vo.example.org"})
 	must(nil, err)
-	must(s.hosts.UpdateHost(s.admin(), &pb.UpdateHostRequest{Fqdn: "www.vo.example.org", Comment: new("c")}))
-	code, zone := s.call("GET", "/v1/zones/vo.example.org:export", "Bearer "+s.token, "")
+	must(s.Hosts.UpdateHost(s.Admin(), &pb.UpdateHostRequest{Fqdn: "www.vo.example.org", Comment: new("c")}))
+	code, zone := s.Call("GET", "/v1/zones/vo.example.org:export", "Bearer "+s.Token, "")
 	if code != 200 {
 		t.Fatalf("export: %d %s", code, zone)
 	}
-	if code, body := s.call("POST", "/v1/zones/vo.example.org:import?merge=true", "Bearer "+s.token, zone+"a 60 IN TXT x\n"); code != 200 {
+	if code, body := s.Call("POST", "/v1/zones/vo.example.org:import?merge=true", "Bearer "+s.Token, zone+"a 60 IN TXT x\n"); code != 200 {
 		t.Fatalf("import: %d %s", code, body)
 	}
-	must(s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: "www.vo.example.org"}))
-	must(s.zones.DeleteZone(s.admin(), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}))
+	must(s.Hosts.DeleteHost(s.Admin(), &pb.DeleteHostRequest{Fqdn: "www.vo.example.org"}))
+	must(s.Zones.DeleteZone(s.Admin(), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}))
 	stranger := access.NewAdminToken()
 	for range 12 { // the last ones are locked out
-		_, err = s.zones.ListZones(with("authorization", "Bearer "+stranger), &pb.ListZonesRequest{})
+		_, err = s.Zones.ListZones(controltest.With("authorization", "Bearer "+stranger), &pb.ListZonesRequest{})
 		if err == nil {
 			t.Fatal("a token of nobody is taken")
 		}
 	}
-	s.zone("other.example.org")
-	wantErr(t, set(with(), "x.other.example.org", "192.0.2.1"), un, "")
-	_, err = s.zones.DeleteZone(person("egi/mallory"), &pb.DeleteZoneRequest{Name: "other.example.org"})
-	wantErr(t, err, gone, "")
-	all, err := s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{PageSize: 1000})
+	s.Zone("other.example.org")
+	controltest.WantErr(t, set(controltest.With(), "x.other.example.org", "192.0.2.1"), un, "")
+	_, err = s.Zones.DeleteZone(controltest.Person("egi/mallory"), &pb.DeleteZoneRequest{Name: "other.example.org"})
+	controltest.WantErr(t, err, gone, "")
+	all, err := s.Audits.ListAuditRecords(s.Admin(), &pb.ListAuditRecordsRequest{PageSize: 1000})
 	must(nil, err)
 
 	lines, text := read()
@@ -140,8 +141,8 @@ func TestTheAuditFileHasChangesAndRefusals(t *testing.T) {
 	if outcomes["wrong credential"] != 12 || outcomes["refused"] != 2 || outcomes["admin token used"] < 6 {
 		t.Errorf("%v", outcomes)
 	}
-	for _, no := range []string{secret, mine.Secret, rotated.Secret, s.token, stranger, "sph_", "sp_admin_"} {
-		if strings.Contains(text, no) || strings.Contains(s.log.String(), no) {
+	for _, no := range []string{secret, mine.Secret, rotated.Secret, s.Token, stranger, "sph_", "sp_admin_"} {
+		if strings.Contains(text, no) || strings.Contains(s.Log.String(), no) {
 			t.Errorf("%s is in the file or the log", no)
 		}
 	}
@@ -155,12 +156,12 @@ func TestTheAuditFileHasChangesAndRefusals(t *testing.T) {
 // A change of which nobody knows whether it was made is written down as that.
 func TestAChangeThatMayHaveBeenMadeIsInTheAuditFile(t *testing.T) {
 	s, read := startWithAudit(t)
-	s.zone("vo.example.org")
-	s.host("www.vo.example.org", "192.0.2.1")
-	ctx, cancel := context.WithCancel(controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: "Bearer " + s.token}))
+	s.Zone("vo.example.org")
+	s.Host("www.vo.example.org", "192.0.2.1")
+	ctx, cancel := context.WithCancel(controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: "Bearer " + s.Token}))
 	cancel() // etcd is not heard any more
 	proctest.Until(t, "a copy that a change can be decided on", func() error {
-		_, err := s.service.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.2"}})
+		_, err := s.Service.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.2"}})
 		if err == nil {
 			t.Fatal("it was made")
 		}
@@ -179,15 +180,15 @@ func TestAChangeThatMayHaveBeenMadeIsInTheAuditFile(t *testing.T) {
 }
 
 func TestTheAuditIsFiltered(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	s.clock.add(time.Hour)
-	if _, err := s.hosts.CreateHost(person("egi/alice"), &pb.CreateHostRequest{Fqdn: "a.vo.example.org"}); err != nil {
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	s.Clock.Add(time.Hour)
+	if _, err := s.Hosts.CreateHost(controltest.Person("egi/alice"), &pb.CreateHostRequest{Fqdn: "a.vo.example.org"}); err != nil {
 		t.Fatal(err)
 	}
-	s.clock.add(time.Hour)
-	s.host("b.vo.example.org", "192.0.2.1")
-	if _, err := s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: "b.vo.example.org"}); err != nil {
+	s.Clock.Add(time.Hour)
+	s.Host("b.vo.example.org", "192.0.2.1")
+	if _, err := s.Hosts.DeleteHost(s.Admin(), &pb.DeleteHostRequest{Fqdn: "b.vo.example.org"}); err != nil {
 		t.Fatal(err)
 	}
 	for query, want := range map[string]string{
@@ -203,7 +204,7 @@ func TestTheAuditIsFiltered(t *testing.T) {
 	} {
 		var got []string
 		for token := ""; ; {
-			code, body := s.call("GET", "/v1/audit?pageSize=1&"+query+"&pageToken="+token, "Bearer "+s.token, "")
+			code, body := s.Call("GET", "/v1/audit?pageSize=1&"+query+"&pageToken="+token, "Bearer "+s.Token, "")
 			var page struct {
 				Records       []struct{ Action string }
 				NextPageToken string
@@ -222,30 +223,30 @@ func TestTheAuditIsFiltered(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, have, want)
 		}
 	}
-	page, err := s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{PageSize: 1, Action: "host"})
+	page, err := s.Audits.ListAuditRecords(s.Admin(), &pb.ListAuditRecordsRequest{PageSize: 1, Action: "host"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.audits.ListAuditRecords(s.admin(), &pb.ListAuditRecordsRequest{PageSize: 1, Action: "zone", PageToken: page.NextPageToken})
-	wantErr(t, err, codes.InvalidArgument, "page_token")
+	_, err = s.Audits.ListAuditRecords(s.Admin(), &pb.ListAuditRecordsRequest{PageSize: 1, Action: "zone", PageToken: page.NextPageToken})
+	controltest.WantErr(t, err, codes.InvalidArgument, "page_token")
 }
 
 // Who is refused all the time does not fill the audit file, and no change is left out.
 func TestRefusalsDoNotFillTheAuditFile(t *testing.T) {
 	s, read := startWithAudit(t)
-	s.open("vo.example.org")
-	mallory, alice := person("egi/mallory"), person("egi/alice")
+	s.Open("vo.example.org")
+	mallory, alice := controltest.Person("egi/mallory"), controltest.Person("egi/alice")
 	for i := range 60 {
-		if _, err := s.zones.DeleteZone(mallory, &pb.DeleteZoneRequest{Name: "vo.example.org"}); err == nil {
+		if _, err := s.Zones.DeleteZone(mallory, &pb.DeleteZoneRequest{Name: "vo.example.org"}); err == nil {
 			t.Fatal("a stranger deletes a zone")
 		}
 		if i%3 == 0 {
-			s.hostOf(alice, fmt.Sprintf("h%d.vo.example.org", i))
+			s.HostOf(alice, fmt.Sprintf("h%d.vo.example.org", i))
 		}
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	s.service.SumUpRefusals(ended)
+	s.Service.SumUpRefusals(ended)
 	lines, _ := read()
 	n := map[any]int{}
 	for _, m := range lines {
@@ -254,7 +255,7 @@ func TestRefusalsDoNotFillTheAuditFile(t *testing.T) {
 			t.Errorf("%v", m)
 		}
 	}
-	if n["refused"] != 20 || n["more refused"] != 1 || n["changed"] != 22 || s.counted("signpost_refusals_summed_total") != 40 {
+	if n["refused"] != 20 || n["more refused"] != 1 || n["changed"] != 22 || counted(s, "signpost_refusals_summed_total") != 40 {
 		t.Errorf("%v", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -21,14 +22,14 @@ func barring(t *testing.T, hosts, principals, agents, addresses string) func(*co
 }
 
 func TestWhoIsBarredIsRefused(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	secret := s.hostOf(person("egi/alice"), "login-1.vo.example.org", "192.0.2.1")
-	s.hostOf(person("egi/alice"), "good.vo.example.org", "192.0.2.1")
-	barred := s.again(barring(t, "LOGIN-*.vo.example.org.", "egi/mallory group:egi/bad", "BadClient/1", "198.51.100.0/24 2001:db8::1"))
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	secret := s.HostOf(controltest.Person("egi/alice"), "login-1.vo.example.org", "192.0.2.1")
+	s.HostOf(controltest.Person("egi/alice"), "good.vo.example.org", "192.0.2.1")
+	barred := s.Again(barring(t, "LOGIN-*.vo.example.org.", "egi/mallory group:egi/bad", "BadClient/1", "198.51.100.0/24 2001:db8::1"))
 	listing := func(headers ...string) int {
 		t.Helper()
-		status, _ := barred.call("GET", "/v1/hosts?zone=vo.example.org", "Bearer "+s.token, "", headers...)
+		status, _ := barred.Call("GET", "/v1/hosts?zone=vo.example.org", "Bearer "+s.Token, "", headers...)
 		return status
 	}
 	for want, headers := range map[int][][]string{
@@ -41,39 +42,39 @@ func TestWhoIsBarredIsRefused(t *testing.T) {
 			}
 		}
 	}
-	if status, body := barred.call("GET", "/v1/whoami", "", "", "X-Forwarded-For", "198.51.100.9"); status != 403 || !strings.Contains(body, "calls from your address are not taken; ask those who run this service") {
+	if status, body := barred.Call("GET", "/v1/whoami", "", "", "X-Forwarded-For", "198.51.100.9"); status != 403 || !strings.Contains(body, "calls from your address are not taken; ask those who run this service") {
 		t.Errorf("nobody from there is answered %d %s", status, body)
 	}
 
 	in := &pb.GetHostRequest{Fqdn: "login-1.vo.example.org"}
-	_, err := barred.hosts.GetHost(person("egi/alice"), in)
-	wantErr(t, err, codes.PermissionDenied, "")
-	_, err = barred.hosts.GetHost(person("egi/zoe"), in)
-	wantErr(t, err, codes.PermissionDenied, "")
-	_, err = barred.hosts.GetHost(as("login-1.vo.example.org", secret), in)
-	wantErr(t, err, codes.PermissionDenied, "")
-	_, err = barred.hosts.CreateHost(person("egi/alice"), &pb.CreateHostRequest{Fqdn: "login-2.vo.example.org"})
-	wantErr(t, err, codes.PermissionDenied, "")
-	_, err = barred.records.SetRecordSet(person("egi/alice"), &pb.SetRecordSetRequest{Fqdn: "x.login-1.vo.example.org", Type: "TXT", Rdata: []string{"x"}})
-	wantErr(t, err, codes.PermissionDenied, "")
+	_, err := barred.Hosts.GetHost(controltest.Person("egi/alice"), in)
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.Hosts.GetHost(controltest.Person("egi/zoe"), in)
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.Hosts.GetHost(controltest.As("login-1.vo.example.org", secret), in)
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.Hosts.CreateHost(controltest.Person("egi/alice"), &pb.CreateHostRequest{Fqdn: "login-2.vo.example.org"})
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.Records.SetRecordSet(controltest.Person("egi/alice"), &pb.SetRecordSetRequest{Fqdn: "x.login-1.vo.example.org", Type: "TXT", Rdata: []string{"x"}})
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
 	for _, ok := range []string{"egi/olga group:egi/operators", "egi/zoe group:egi/operators"} {
 		who, groups, _ := strings.Cut(ok, " ")
-		if _, err := barred.hosts.GetHost(person(who, groups), in); err != nil {
+		if _, err := barred.Hosts.GetHost(controltest.Person(who, groups), in); err != nil {
 			t.Errorf("an operator: %v", err)
 		}
 	}
-	if _, err := barred.hosts.GetHost(person("egi/alice"), &pb.GetHostRequest{Fqdn: "good.vo.example.org"}); err != nil {
+	if _, err := barred.Hosts.GetHost(controltest.Person("egi/alice"), &pb.GetHostRequest{Fqdn: "good.vo.example.org"}); err != nil {
 		t.Error(err)
 	}
 
-	_, err = barred.hosts.ListHosts(person("egi/mallory"), &pb.ListHostsRequest{})
-	wantErr(t, err, codes.PermissionDenied, "")
-	_, err = barred.hosts.ListHosts(person("egi/x", "group:egi/bad"), &pb.ListHostsRequest{})
-	wantErr(t, err, codes.PermissionDenied, "")
-	if _, err := barred.hosts.ListHosts(person("other/mallory", "group:egi/badder"), &pb.ListHostsRequest{}); err != nil {
+	_, err = barred.Hosts.ListHosts(controltest.Person("egi/mallory"), &pb.ListHostsRequest{})
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
+	_, err = barred.Hosts.ListHosts(controltest.Person("egi/x", "group:egi/bad"), &pb.ListHostsRequest{})
+	controltest.WantErr(t, err, codes.PermissionDenied, "")
+	if _, err := barred.Hosts.ListHosts(controltest.Person("other/mallory", "group:egi/badder"), &pb.ListHostsRequest{}); err != nil {
 		t.Error(err)
 	}
-	families, err := barred.metrics.Gather()
+	families, err := barred.Metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

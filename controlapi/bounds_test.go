@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"signpost/controlapi/controltest"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
 )
@@ -15,16 +16,16 @@ import (
 // What owners and editors keep at and below a host has bounds, that of administrators
 // has none; what is more may become less.
 func TestBoundsOfAHost(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	alice, zoe := person("egi/alice"), person("egi/zoe")
-	s.hostOf(alice, "app.vo.example.org")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	alice, zoe := controltest.Person("egi/alice"), controltest.Person("egi/zoe")
+	s.HostOf(alice, "app.vo.example.org")
 	set := func(who context.Context, fqdn string, n, size int) error {
 		in := &pb.SetRecordSetRequest{Fqdn: fqdn, Type: "TXT"}
 		for i := range n {
 			in.Rdata = append(in.Rdata, fmt.Sprintf("%0*d", size-1, i)) // and an octet of length
 		}
-		_, err := s.records.SetRecordSet(who, in)
+		_, err := s.Records.SetRecordSet(who, in)
 		return err
 	}
 	allow := func(who context.Context, fqdn string, n, size int) {
@@ -36,7 +37,7 @@ func TestBoundsOfAHost(t *testing.T) {
 	deny := func(fqdn string, n, size int, because string) {
 		t.Helper()
 		err := set(alice, fqdn, n, size)
-		wantErr(t, err, codes.ResourceExhausted, "rdata")
+		controltest.WantErr(t, err, codes.ResourceExhausted, "rdata")
 		if err != nil && !strings.Contains(err.Error(), because) {
 			t.Errorf("%v, want something with %q", err, because)
 		}
@@ -61,7 +62,7 @@ func TestBoundsOfAHost(t *testing.T) {
 	deny("x21.app.vo.example.org", 1, 5, "has 20 names below it, and owners make at most 20")
 	allow(alice, "x20.app.vo.example.org", 2, 5)
 	allow(zoe, "x21.app.vo.example.org", 1, 5)
-	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxRecords: new(uint32(2)), MaxOctets: new(uint32(20000)), MaxNames: new(uint32(22))})
+	s.Policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxRecords: new(uint32(2)), MaxOctets: new(uint32(20000)), MaxNames: new(uint32(22))})
 	allow(alice, "x22.app.vo.example.org", 2, 10)
 	deny("x20.app.vo.example.org", 3, 5, "at most 2")
 	deny("x23.app.vo.example.org", 1, 5, "at most 22")

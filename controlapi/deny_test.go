@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"signpost/controlapi/controltest"
 	"signpost/internal/access"
 	pb "signpost/proto/signpost/v1"
 )
@@ -134,38 +135,38 @@ const (
 // Promise 8: no one changes what is not theirs.
 func TestNobodyMayDoAnything(t *testing.T) {
 	eachMethod(t, func(t *testing.T, m protoreflect.MethodDescriptor) {
-		s := start(t)
-		s.zone("vo.example.org")
-		s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{Register: new("everyone"), Depth: new(uint32(2)), Admins: &pb.Words{Values: []string{"group:egi/admins"}}})
-		mine, other := s.hostOf(person("egi/alice"), "mine.vo.example.org", "192.0.2.1"), s.host("other.vo.example.org", "192.0.2.2")
-		if _, err := s.hosts.ShareHost(person("egi/alice"), &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"group:egi/editors"}}); err != nil {
+		s := controltest.Start(t)
+		s.Zone("vo.example.org")
+		s.Policy("vo.example.org", &pb.UpdateZonePolicyRequest{Register: new("everyone"), Depth: new(uint32(2)), Admins: &pb.Words{Values: []string{"group:egi/admins"}}})
+		mine, other := s.HostOf(controltest.Person("egi/alice"), "mine.vo.example.org", "192.0.2.1"), s.Host("other.vo.example.org", "192.0.2.2")
+		if _, err := s.Hosts.ShareHost(controltest.Person("egi/alice"), &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"group:egi/editors"}}); err != nil {
 			t.Fatal(err)
 		}
-		s.endpoint("mine.vo.example.org", "a", "192.0.2.3")
-		s.endpoint("mine.vo.example.org", "b", "192.0.2.4")
-		own, otherOwn := s.endpointSecret("mine.vo.example.org", "a"), s.endpointSecret("mine.vo.example.org", "b")
-		plain := s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{})
-		narrow := s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{Host: "other.vo.example.org", Actions: []string{"*", "grant"}})
-		ended := s.tokenOf(person("egi/alice"), &pb.CreateTokenRequest{})
-		s.revoke(person("egi/alice"), ended)
+		s.Endpoint("mine.vo.example.org", "a", "192.0.2.3")
+		s.Endpoint("mine.vo.example.org", "b", "192.0.2.4")
+		own, otherOwn := s.EndpointSecret("mine.vo.example.org", "a"), s.EndpointSecret("mine.vo.example.org", "b")
+		plain := s.TokenOf(controltest.Person("egi/alice"), &pb.CreateTokenRequest{})
+		narrow := s.TokenOf(controltest.Person("egi/alice"), &pb.CreateTokenRequest{Host: "other.vo.example.org", Actions: []string{"*", "grant"}})
+		ended := s.TokenOf(controltest.Person("egi/alice"), &pb.CreateTokenRequest{})
+		s.Revoke(controltest.Person("egi/alice"), ended)
 		callers := map[string]context.Context{
-			"a revoked token":                  bearer(ended),
-			"an API token of nobody":           bearer(access.NewToken()),
-			"nobody":                           with(),
-			"a garbage token":                  with("authorization", "Bearer garbage"),
-			"a token of nobody":                with("authorization", "Bearer "+access.NewAdminToken()),
-			"a secret of nobody":               as("mine.vo.example.org", access.NewHostSecret()),
-			"another's secret here":            as("mine.vo.example.org", other),
-			"a secret as a token":              with("authorization", "Bearer "+mine),
-			"an unknown host":                  as("no.vo.example.org", mine),
-			"no host at all":                   as("", mine),
-			"the apex":                         as("vo.example.org", mine),
-			"an endpoint's secret of nobody":   as("mine.vo.example.org/a", access.NewEndpointSecret()),
-			"another endpoint's secret here":   as("mine.vo.example.org/a", otherOwn),
-			"an endpoint's secret as a host's": as("mine.vo.example.org", own),
-			"a host's secret as an endpoint's": as("mine.vo.example.org/a", mine),
-			"broken basic":                     with("authorization", "Basic !!!"),
-			"another scheme":                   with("authorization", "Digest x"),
+			"a revoked token":                  controltest.Bearer(ended),
+			"an API token of nobody":           controltest.Bearer(access.NewToken()),
+			"nobody":                           controltest.With(),
+			"a garbage token":                  controltest.With("authorization", "Bearer garbage"),
+			"a token of nobody":                controltest.With("authorization", "Bearer "+access.NewAdminToken()),
+			"a secret of nobody":               controltest.As("mine.vo.example.org", access.NewHostSecret()),
+			"another's secret here":            controltest.As("mine.vo.example.org", other),
+			"a secret as a token":              controltest.With("authorization", "Bearer "+mine),
+			"an unknown host":                  controltest.As("no.vo.example.org", mine),
+			"no host at all":                   controltest.As("", mine),
+			"the apex":                         controltest.As("vo.example.org", mine),
+			"an endpoint's secret of nobody":   controltest.As("mine.vo.example.org/a", access.NewEndpointSecret()),
+			"another endpoint's secret here":   controltest.As("mine.vo.example.org/a", otherOwn),
+			"an endpoint's secret as a host's": controltest.As("mine.vo.example.org", own),
+			"a host's secret as an endpoint's": controltest.As("mine.vo.example.org/a", mine),
+			"broken basic":                     controltest.With("authorization", "Basic !!!"),
+			"another scheme":                   controltest.With("authorization", "Digest x"),
 		}
 		row, ok := refused[string(m.Name())]
 		if !ok {
@@ -179,31 +180,31 @@ func TestNobodyMayDoAnything(t *testing.T) {
 			if name == "nobody" {
 				want = row.nobody
 			}
-			expect(t, name, s.invoke(ctx, m, row.in), want)
+			expect(t, name, invoke(s, ctx, m, row.in), want)
 		}
-		expect(t, "wrong host's secret", s.invoke(as("other.vo.example.org", other), m, row.in), row.wrong)
-		expect(t, "host's secret", s.invoke(as("mine.vo.example.org", mine), m, row.in), row.host)
-		expect(t, "endpoint's secret", s.invoke(as("mine.vo.example.org/a", own), m, row.in), row.own)
+		expect(t, "wrong host's secret", invoke(s, controltest.As("other.vo.example.org", other), m, row.in), row.wrong)
+		expect(t, "host's secret", invoke(s, controltest.As("mine.vo.example.org", mine), m, row.in), row.host)
+		expect(t, "endpoint's secret", invoke(s, controltest.As("mine.vo.example.org/a", own), m, row.in), row.own)
 		beside := denied
 		if row.nobody == codes.OK {
 			beside = codes.OK
 		}
-		expect(t, "secret of the endpoint beside", s.invoke(as("mine.vo.example.org/b", otherOwn), m, row.in), beside)
-		expect(t, "stranger", s.invoke(person("egi/mallory", "group:egi/others"), m, row.in), row.user)
-		expect(t, "editor", s.invoke(person("egi/bob", "group:egi/editors"), m, row.in), row.editor)
-		expect(t, "owner", s.invoke(person("egi/alice"), m, row.in), row.owner)
-		expect(t, "owner's token", s.invoke(bearer(plain), m, row.in), map[bool]codes.Code{false: row.owner, true: denied}[hands[string(m.Name())]])
+		expect(t, "secret of the endpoint beside", invoke(s, controltest.As("mine.vo.example.org/b", otherOwn), m, row.in), beside)
+		expect(t, "stranger", invoke(s, controltest.Person("egi/mallory", "group:egi/others"), m, row.in), row.user)
+		expect(t, "editor", invoke(s, controltest.Person("egi/bob", "group:egi/editors"), m, row.in), row.editor)
+		expect(t, "owner", invoke(s, controltest.Person("egi/alice"), m, row.in), row.owner)
+		expect(t, "owner's token", invoke(s, controltest.Bearer(plain), m, row.in), map[bool]codes.Code{false: row.owner, true: denied}[hands[string(m.Name())]])
 		narrowed := row.owner
 		if narrowed == codes.OK && !narrowest[string(m.Name())] && m.Name() != "CreateToken" {
 			narrowed = denied
 		}
-		expect(t, "owner's token for another host", s.invoke(bearer(narrow), m, row.in), narrowed)
-		expect(t, "zone's administrator", s.invoke(person("egi/zoe", "group:egi/admins"), m, row.in), row.zadmin)
-		expect(t, "operator", s.invoke(person("egi/olga", "group:egi/operators"), m, row.in), codes.OK)
-		expect(t, "admin", s.invoke(s.admin(), m, row.in), codes.OK)
-		expect(t, "admin as Basic", s.invoke(as("anybody", s.token), m, row.in), codes.OK)
-		logged := s.log.String()
-		for _, secret := range []string{mine, other, own, otherOwn, s.token, plain, narrow, ended} {
+		expect(t, "owner's token for another host", invoke(s, controltest.Bearer(narrow), m, row.in), narrowed)
+		expect(t, "zone's administrator", invoke(s, controltest.Person("egi/zoe", "group:egi/admins"), m, row.in), row.zadmin)
+		expect(t, "operator", invoke(s, controltest.Person("egi/olga", "group:egi/operators"), m, row.in), codes.OK)
+		expect(t, "admin", invoke(s, s.Admin(), m, row.in), codes.OK)
+		expect(t, "admin as Basic", invoke(s, controltest.As("anybody", s.Token), m, row.in), codes.OK)
+		logged := s.Log.String()
+		for _, secret := range []string{mine, other, own, otherOwn, s.Token, plain, narrow, ended} {
 			if strings.Contains(logged, secret) {
 				t.Error("a secret is in the log")
 			}
@@ -231,11 +232,11 @@ func eachMethod(t *testing.T, f func(*testing.T, protoreflect.MethodDescriptor))
 var endless = map[protoreflect.Name]bool{"Watch": true}
 
 // invoke makes a call whatever its kind and drains its answer.
-func (s *server) invoke(ctx context.Context, m protoreflect.MethodDescriptor, in proto.Message) error {
+func invoke(s *controltest.Server, ctx context.Context, m protoreflect.MethodDescriptor, in proto.Message) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	method := "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
-	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+	stream, err := s.Conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 	if err != nil {
 		return err
 	}
@@ -269,42 +270,42 @@ func expect(t *testing.T, caller string, err error, want codes.Code) {
 }
 
 func TestASecretReachesNothingButItsHost(t *testing.T) {
-	s := start(t)
-	s.zone("vo.example.org")
-	secret := s.host("mine.vo.example.org", "192.0.2.1")
-	s.host("x.mine.vo.example.org", "192.0.2.2")
-	s.host("other.vo.example.org", "192.0.2.3")
-	ctx := as("MINE.vo.example.org.", secret) // a name is compared without case and final dot
-	if _, err := s.hosts.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{"192.0.2.9"}}); err != nil {
+	s := controltest.Start(t)
+	s.Zone("vo.example.org")
+	secret := s.Host("mine.vo.example.org", "192.0.2.1")
+	s.Host("x.mine.vo.example.org", "192.0.2.2")
+	s.Host("other.vo.example.org", "192.0.2.3")
+	ctx := controltest.As("MINE.vo.example.org.", secret) // a name is compared without case and final dot
+	if _, err := s.Hosts.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{"192.0.2.9"}}); err != nil {
 		t.Error(err)
 	}
 	for fqdn, want := range map[string]codes.Code{"other.vo.example.org": gone, "no.vo.example.org": gone, "x.mine.vo.example.org": denied} {
-		_, err := s.hosts.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: fqdn, Addresses: []string{"192.0.2.9"}})
-		wantErr(t, err, want, "")
+		_, err := s.Hosts.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: fqdn, Addresses: []string{"192.0.2.9"}})
+		controltest.WantErr(t, err, want, "")
 	}
-	_, err1 := s.hosts.GetHost(ctx, &pb.GetHostRequest{Fqdn: "other.vo.example.org"})
-	_, err2 := s.hosts.GetHost(ctx, &pb.GetHostRequest{Fqdn: "third.vo.example.org"})
+	_, err1 := s.Hosts.GetHost(ctx, &pb.GetHostRequest{Fqdn: "other.vo.example.org"})
+	_, err2 := s.Hosts.GetHost(ctx, &pb.GetHostRequest{Fqdn: "third.vo.example.org"})
 	if strings.ReplaceAll(err1.Error(), "other", "third") != err2.Error() {
 		t.Errorf("another's host and no host are told apart:\n%v\n%v", err1, err2)
 	}
 	for _, c := range []struct{ fqdn, rrtype string }{{"_acme-challenge.mine.vo.example.org", "A"}, {"mine.vo.example.org", "TXT"}, {"_acme-challenge.x.mine.vo.example.org", "TXT"}} {
-		_, err := s.records.SetRecordSet(ctx, &pb.SetRecordSetRequest{Fqdn: c.fqdn, Type: c.rrtype, Rdata: []string{"192.0.2.1"}})
-		wantErr(t, err, denied, "")
+		_, err := s.Records.SetRecordSet(ctx, &pb.SetRecordSetRequest{Fqdn: c.fqdn, Type: c.rrtype, Rdata: []string{"192.0.2.1"}})
+		controltest.WantErr(t, err, denied, "")
 	}
 }
 
 func TestARotatedSecretNoLongerWorks(t *testing.T) {
-	s := start(t)
-	s.zone("vo.example.org")
-	old := s.host("mine.vo.example.org")
-	out, err := s.hosts.RotateSecret(s.admin(), &pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"})
+	s := controltest.Start(t)
+	s.Zone("vo.example.org")
+	old := s.Host("mine.vo.example.org")
+	out, err := s.Hosts.RotateSecret(s.Admin(), &pb.RotateSecretRequest{Fqdn: "mine.vo.example.org"})
 	if err != nil || out.Secret == old || !out.Change.Changed {
 		t.Fatal(out, err)
 	}
 	in := &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{"192.0.2.9"}}
-	_, err = s.hosts.SetAddresses(as("mine.vo.example.org", old), in)
-	wantErr(t, err, un, "")
-	if _, err := s.hosts.SetAddresses(as("mine.vo.example.org", out.Secret), in); err != nil {
+	_, err = s.Hosts.SetAddresses(controltest.As("mine.vo.example.org", old), in)
+	controltest.WantErr(t, err, un, "")
+	if _, err := s.Hosts.SetAddresses(controltest.As("mine.vo.example.org", out.Secret), in); err != nil {
 		t.Error(err)
 	}
 }

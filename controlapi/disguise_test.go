@@ -6,18 +6,19 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"signpost/controlapi/controltest"
 	pb "signpost/proto/signpost/v1"
 )
 
 // Addresses that no host may have are not given in other forms either.
 func TestLocalAddressesInDisguise(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	alice := person("egi/alice")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	alice := controltest.Person("egi/alice")
 	const fqdn = "h.vo.example.org"
-	s.hostOf(alice, fqdn)
+	s.HostOf(alice, fqdn)
 	set := func(fqdn, rrtype, rdata string) error {
-		_, err := s.records.SetRecordSet(alice, &pb.SetRecordSetRequest{Fqdn: fqdn, Type: rrtype, Rdata: []string{rdata}})
+		_, err := s.Records.SetRecordSet(alice, &pb.SetRecordSetRequest{Fqdn: fqdn, Type: rrtype, Rdata: []string{rdata}})
 		return err
 	}
 	for a, ok := range map[string]bool{
@@ -25,7 +26,7 @@ func TestLocalAddressesInDisguise(t *testing.T) {
 		"64:ff9b::192.0.2.1": true, "2002:c000:201::1": true, "2001:db8::7f00:1": true,
 	} {
 		for what, err := range map[string]error{
-			"host": s.updateAs(alice, fqdn, a), "record": set("x."+fqdn, "AAAA", a),
+			"host": s.UpdateAs(alice, fqdn, a), "record": set("x."+fqdn, "AAAA", a),
 			"HTTPS": set("x."+fqdn, "HTTPS", "1 . ipv6hint="+strings.Replace(a, "::ffff:", "64:ff9b::", 1)),
 		} {
 			if (err == nil) != ok {
@@ -41,7 +42,7 @@ func TestLocalAddressesInDisguise(t *testing.T) {
 			if err := set(fqdn, rrtype, rdata); (err == nil) != ok {
 				t.Errorf("%s %s: %v", rrtype, rdata, err)
 			} else if err != nil {
-				wantErr(t, err, codes.InvalidArgument, "rdata")
+				controltest.WantErr(t, err, codes.InvalidArgument, "rdata")
 			}
 		}
 	}
@@ -49,13 +50,13 @@ func TestLocalAddressesInDisguise(t *testing.T) {
 
 // A record for all names below a host is what its wildcard is.
 func TestNoWildcardRecordAboveAnothersHost(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	alice, zoe := person("egi/alice"), person("egi/zoe")
-	s.hostOf(alice, "h.vo.example.org")
-	s.hostOf(zoe, "x.y.h.vo.example.org")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	alice, zoe := controltest.Person("egi/alice"), controltest.Person("egi/zoe")
+	s.HostOf(alice, "h.vo.example.org")
+	s.HostOf(zoe, "x.y.h.vo.example.org")
 	set := func(fqdn string) error {
-		_, err := s.records.SetRecordSet(alice, &pb.SetRecordSetRequest{Fqdn: fqdn, Type: "TXT", Rdata: []string{"x"}})
+		_, err := s.Records.SetRecordSet(alice, &pb.SetRecordSetRequest{Fqdn: fqdn, Type: "TXT", Rdata: []string{"x"}})
 		return err
 	}
 	for fqdn, ok := range map[string]bool{"*.h.vo.example.org": false, "*.y.h.vo.example.org": false, "*.z.h.vo.example.org": true, "y.h.vo.example.org": true} {
@@ -63,8 +64,8 @@ func TestNoWildcardRecordAboveAnothersHost(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", fqdn, err)
 		} else if err != nil {
-			wantErr(t, err, codes.PermissionDenied, "")
+			controltest.WantErr(t, err, codes.PermissionDenied, "")
 		}
 	}
-	s.record("*.h.vo.example.org", "TXT", "an administrator's")
+	s.Record("*.h.vo.example.org", "TXT", "an administrator's")
 }

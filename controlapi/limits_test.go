@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -35,25 +36,25 @@ func retryOf(err error) time.Duration {
 // A wrong credential is told to wait after a while; the right one never is, from the
 // same place and for the same host.
 func TestGuessingIsSlowedAndTheRightSecretIsNot(t *testing.T) {
-	s := start(t)
-	s.zone("vo.example.org")
-	right, wrong := s.host("www.vo.example.org"), access.NewHostSecret()
+	s := controltest.Start(t)
+	s.Zone("vo.example.org")
+	right, wrong := s.Host("www.vo.example.org"), access.NewHostSecret()
 	get := func(secret string) error {
-		_, err := s.hosts.GetHost(as("www.vo.example.org", secret), &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
+		_, err := s.Hosts.GetHost(controltest.As("www.vo.example.org", secret), &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
 		return err
 	}
 	for range 4 {
-		wantErr(t, get(wrong), codes.Unauthenticated, "")
+		controltest.WantErr(t, get(wrong), codes.Unauthenticated, "")
 	}
 	for range 5 {
-		wantErr(t, get(wrong), codes.Unauthenticated, "")
+		controltest.WantErr(t, get(wrong), codes.Unauthenticated, "")
 		if err := get(right); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 3 {
 		err := get(wrong)
-		wantErr(t, err, codes.ResourceExhausted, "")
+		controltest.WantErr(t, err, codes.ResourceExhausted, "")
 		if r := retryOf(err); r != time.Minute {
 			t.Errorf("try again in %v, want a minute", r)
 		}
@@ -61,7 +62,7 @@ func TestGuessingIsSlowedAndTheRightSecretIsNot(t *testing.T) {
 	if err := get(right); err != nil {
 		t.Error(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/v1/whoami", nil)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/v1/whoami", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,21 +75,21 @@ func TestGuessingIsSlowedAndTheRightSecretIsNot(t *testing.T) {
 	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "60" {
 		t.Errorf("%s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
-	if s.counted("signpost_wrong_credentials_total") != 13 {
-		t.Errorf("%v wrong credentials were counted, want 13", s.counted("signpost_wrong_credentials_total"))
+	if counted(s, "signpost_wrong_credentials_total") != 13 {
+		t.Errorf("%v wrong credentials were counted, want 13", counted(s, "signpost_wrong_credentials_total"))
 	}
-	s.clock.add(time.Minute)
-	if wantErr(t, get(wrong), codes.ResourceExhausted, ""); retryOf(get(wrong)) != 2*time.Minute {
+	s.Clock.Add(time.Minute)
+	if controltest.WantErr(t, get(wrong), codes.ResourceExhausted, ""); retryOf(get(wrong)) != 2*time.Minute {
 		t.Error("the second lock is not twice as long")
 	}
 }
 
 func TestAPaceOfChanges(t *testing.T) {
-	s := start(t)
-	s.zone("vo.example.org")
-	secret := s.host("www.vo.example.org")
+	s := controltest.Start(t)
+	s.Zone("vo.example.org")
+	secret := s.Host("www.vo.example.org")
 	set := func(i int) error {
-		_, err := s.hosts.SetAddresses(as("www.vo.example.org", secret), &pb.SetAddressesRequest{
+		_, err := s.Hosts.SetAddresses(controltest.As("www.vo.example.org", secret), &pb.SetAddressesRequest{
 			Fqdn: "www.vo.example.org", Addresses: []string{fmt.Sprintf("2001:db8::%x", i+1)},
 		})
 		return err
@@ -99,24 +100,24 @@ func TestAPaceOfChanges(t *testing.T) {
 		}
 	}
 	err := set(120)
-	wantErr(t, err, codes.ResourceExhausted, "")
+	controltest.WantErr(t, err, codes.ResourceExhausted, "")
 	if r := retryOf(err); r <= 0 || r > time.Second {
 		t.Errorf("try again in %v, want a second at most", r)
 	}
 	if err := set(119); err != nil {
 		t.Errorf("what changes nothing is refused: %v", err)
 	}
-	if _, err := s.hosts.SetAddresses(s.admin(), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}}); err != nil {
+	if _, err := s.Hosts.SetAddresses(s.Admin(), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}}); err != nil {
 		t.Errorf("an operator is refused: %v", err)
 	}
-	s.clock.add(time.Second)
+	s.Clock.Add(time.Second)
 	if err := set(121); err != nil {
 		t.Error(err)
 	}
-	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(6000))})
+	s.Policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(6000))})
 	next := 200
 	proctest.Until(t, "a greater pace", func() error { // the policy is looked at a little late
-		s.clock.add(time.Second)
+		s.Clock.Add(time.Second)
 		for range 50 {
 			next++
 			if err := set(next); err != nil {
@@ -125,21 +126,21 @@ func TestAPaceOfChanges(t *testing.T) {
 		}
 		return nil
 	})
-	if n := s.counted("signpost_paced_changes_total"); n == 0 {
+	if n := counted(s, "signpost_paced_changes_total"); n == 0 {
 		t.Error("the refused change is not counted")
 	}
 }
 
 // A timed word has a lease in etcd before it is said: who has said too much gets none.
 func TestTimedWordsHaveAPace(t *testing.T) {
-	s := two(t)
-	secret := s.endpointSecret(app, "a")
+	s := controltest.Two(t)
+	secret := s.EndpointSecret(controltest.App, "a")
 	say := func(word string, span time.Duration) error {
-		in := &pb.SetEndpointWordRequest{Fqdn: app, Id: "a", Say: word}
+		in := &pb.SetEndpointWordRequest{Fqdn: controltest.App, Id: "a", Say: word}
 		if span != 0 {
 			in.For = durationpb.New(span)
 		}
-		_, err := s.points.SetEndpointWord(as(app+"/a", secret), in)
+		_, err := s.Points.SetEndpointWord(controltest.As(controltest.App+"/a", secret), in)
 		return err
 	}
 	for i := range 120 {
@@ -149,18 +150,18 @@ func TestTimedWordsHaveAPace(t *testing.T) {
 	}
 	leases := func() int {
 		t.Helper()
-		all, err := s.etcd().Leases(t.Context())
+		all, err := s.Etcd().Leases(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(all.Leases)
 	}
-	before := s.revision()
+	before := s.Revision()
 	was := leases()
 	for range 10 {
-		wantErr(t, say("drain", time.Hour), codes.ResourceExhausted, "")
+		controltest.WantErr(t, say("drain", time.Hour), codes.ResourceExhausted, "")
 	}
-	if now := s.revision(); now != before || leases() != was {
+	if now := s.Revision(); now != before || leases() != was {
 		t.Errorf("what was refused has written %d times and left %d leases", now-before, leases()-was)
 	}
 }
@@ -177,11 +178,11 @@ func closedPort(t *testing.T) string {
 }
 
 // counted is the sum of a metric's counters, or a gauge.
-func (s *server) counted(name string) (n float64) {
-	s.t.Helper()
-	families, err := s.metrics.Gather()
+func counted(s *controltest.Server, name string) (n float64) {
+	s.T.Helper()
+	families, err := s.Metrics.Gather()
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	for _, f := range families {
 		for _, m := range f.Metric {
@@ -195,36 +196,36 @@ func (s *server) counted(name string) (n float64) {
 
 // Who asks all the time is told to wait, and nobody else is.
 func TestAPaceOfReads(t *testing.T) {
-	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{closedPort(t)} })
-	s.open("vo.example.org")
-	secret := s.host("www.vo.example.org", "192.0.2.1")
-	s.endpoint("www.vo.example.org", "a")
+	s := controltest.Start(t, func(c *controlapi.Config) { c.NameServers = []string{closedPort(t)} })
+	s.Open("vo.example.org")
+	secret := s.Host("www.vo.example.org", "192.0.2.1")
+	s.Endpoint("www.vo.example.org", "a")
 	ask := func(authorization, from string, look func(ctx context.Context) error) error {
 		return look(controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: authorization, Source: netip.MustParseAddr(from)}))
 	}
 	get := func(ctx context.Context) error {
-		_, err := s.service.GetHost(ctx, &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
+		_, err := s.Service.GetHost(ctx, &pb.GetHostRequest{Fqdn: "www.vo.example.org"})
 		return err
 	}
 	issuers := func(ctx context.Context) error {
-		_, err := s.service.ListIssuers(ctx, &pb.ListIssuersRequest{})
+		_, err := s.Service.ListIssuers(ctx, &pb.ListIssuersRequest{})
 		return err
 	}
 	status := func(ctx context.Context) error {
-		_, err := s.service.GetStatus(ctx, &pb.GetStatusRequest{Fqdn: "www.vo.example.org"})
+		_, err := s.Service.GetStatus(ctx, &pb.GetStatusRequest{Fqdn: "www.vo.example.org"})
 		return err
 	}
 	beat := func(ctx context.Context) error {
-		_, err := s.service.SendHeartbeat(ctx, &pb.SendHeartbeatRequest{Fqdn: "www.vo.example.org", Id: "a"})
+		_, err := s.Service.SendHeartbeat(ctx, &pb.SendHeartbeatRequest{Fqdn: "www.vo.example.org", Id: "a"})
 		return err
 	}
 	endpoint := func(ctx context.Context) error {
-		_, err := s.service.GetEndpoint(ctx, &pb.GetEndpointRequest{Fqdn: "www.vo.example.org", Id: "a"})
+		_, err := s.Service.GetEndpoint(ctx, &pb.GetEndpointRequest{Fqdn: "www.vo.example.org", Id: "a"})
 		return err
 	}
-	machine := "Bearer " + s.endpointSecret("www.vo.example.org", "a")
+	machine := "Bearer " + s.EndpointSecret("www.vo.example.org", "a")
 	host := "Basic " + base64.StdEncoding.EncodeToString([]byte("www.vo.example.org:"+secret))
-	zoe, admin := "Bearer a."+base64.RawURLEncoding.EncodeToString([]byte("egi/zoe"))+".b", "Bearer "+s.token
+	zoe, admin := "Bearer a."+base64.RawURLEncoding.EncodeToString([]byte("egi/zoe"))+".b", "Bearer "+s.Token
 	for _, c := range []struct {
 		what, authorization, from string
 		look                      func(ctx context.Context) error
@@ -251,7 +252,7 @@ func TestAPaceOfReads(t *testing.T) {
 	for what, err := range map[string]error{
 		"another principal": ask(zoe, "192.0.2.1", get),
 		"another network":   ask("", "192.0.2.2", issuers),
-		"an update":         s.updateAs(as("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.9"),
+		"an update":         s.UpdateAs(controltest.As("www.vo.example.org", secret), "www.vo.example.org", "192.0.2.9"),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -260,11 +261,11 @@ func TestAPaceOfReads(t *testing.T) {
 	if err := ask(machine, "192.0.2.1", endpoint); model.KindOf(err) != model.Exhausted {
 		t.Errorf("a machine's reads are not counted with its signs of life: %v", err)
 	}
-	s.clock.add(time.Second)
+	s.Clock.Add(time.Second)
 	if err := ask(host, "192.0.2.1", get); err != nil {
 		t.Error(err)
 	}
-	if n := s.counted("signpost_paced_reads_total"); n != 5 {
+	if n := counted(s, "signpost_paced_reads_total"); n != 5 {
 		t.Errorf("%v are counted", n)
 	}
 }
@@ -272,32 +273,32 @@ func TestAPaceOfReads(t *testing.T) {
 // Who tries all the time is told to wait, also when nothing comes of it: refused, failed and
 // changing nothing. What they ask is counted apart.
 func TestAPaceOfWhatChangesNothing(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
 	const fqdn = "www.vo.example.org"
-	secret := s.host(fqdn, "192.0.2.1")
+	secret := s.Host(fqdn, "192.0.2.1")
 	ctx := func(authorization string) context.Context {
 		return controlapi.WithCaller(t.Context(), controlapi.Caller{Authorization: authorization, Source: netip.MustParseAddr("192.0.2.1")})
 	}
-	host, admin := ctx("Basic "+base64.StdEncoding.EncodeToString([]byte(fqdn+":"+secret))), ctx("Bearer "+s.token)
+	host, admin := ctx("Basic "+base64.StdEncoding.EncodeToString([]byte(fqdn+":"+secret))), ctx("Bearer "+s.Token)
 	zoe := ctx("Bearer a." + base64.RawURLEncoding.EncodeToString([]byte("egi/zoe")) + ".b")
 	same := func(ctx context.Context) error {
-		_, err := s.service.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: fqdn, Addresses: []string{"192.0.2.1"}})
+		_, err := s.Service.SetAddresses(ctx, &pb.SetAddressesRequest{Fqdn: fqdn, Addresses: []string{"192.0.2.1"}})
 		return err
 	}
 	denied := func(ctx context.Context) error {
-		_, err := s.service.UpdateHost(ctx, &pb.UpdateHostRequest{Fqdn: fqdn, Comment: new("mine")})
+		_, err := s.Service.UpdateHost(ctx, &pb.UpdateHostRequest{Fqdn: fqdn, Comment: new("mine")})
 		return err
 	}
 	failed := func(ctx context.Context) error {
-		_, err := s.service.SetRecordSet(ctx, &pb.SetRecordSetRequest{Fqdn: "_acme-challenge." + fqdn, Type: "TXT", Rdata: []string{"x"}, Etag: `"1"`})
+		_, err := s.Service.SetRecordSet(ctx, &pb.SetRecordSetRequest{Fqdn: "_acme-challenge." + fqdn, Type: "TXT", Rdata: []string{"x"}, Etag: `"1"`})
 		return err
 	}
 	foreign := func(ctx context.Context) error {
-		_, err := s.service.GetHost(ctx, &pb.GetHostRequest{Fqdn: "other.vo.example.org"})
+		_, err := s.Service.GetHost(ctx, &pb.GetHostRequest{Fqdn: "other.vo.example.org"})
 		return err
 	}
-	before := s.revision()
+	before := s.Revision()
 	for i := range 6000 {
 		try, want := same, model.Kind(-1)
 		switch i % 4 {
@@ -318,7 +319,7 @@ func TestAPaceOfWhatChangesNothing(t *testing.T) {
 			t.Errorf("%s, of another: %v", what, err)
 		}
 	}
-	if n := s.counted("signpost_paced_changes_total"); n != 3 {
+	if n := counted(s, "signpost_paced_changes_total"); n != 3 {
 		t.Errorf("%v are counted", n)
 	}
 	for i := range 6000 {
@@ -334,38 +335,38 @@ func TestAPaceOfWhatChangesNothing(t *testing.T) {
 			t.Fatalf("an operator: %v", err)
 		}
 	}
-	s.clock.add(time.Second)
+	s.Clock.Add(time.Second)
 	if err := same(host); err != nil {
 		t.Error(err)
 	}
-	if now := s.revision(); now > before+2 { // zoe's comment and her record
+	if now := s.Revision(); now > before+2 { // zoe's comment and her record
 		t.Errorf("etcd was written to %d times", now-before)
 	}
 }
 
 // What etcd keeps of a call with a request id counts by its size.
 func TestLargeRepliesThatAreKeptCountMore(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	alice := person("egi/alice")
-	s.hostOf(alice, "app.vo.example.org")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	alice := controltest.Person("egi/alice")
+	s.HostOf(alice, "app.vo.example.org")
 	set := func(n int, id ...string) error {
-		_, err := s.hosts.UpdateHost(metadata.AppendToOutgoingContext(alice, id...), &pb.UpdateHostRequest{Fqdn: "app.vo.example.org", Comment: new(fmt.Sprint(id, n))})
+		_, err := s.Hosts.UpdateHost(metadata.AppendToOutgoingContext(alice, id...), &pb.UpdateHostRequest{Fqdn: "app.vo.example.org", Comment: new(fmt.Sprint(id, n))})
 		return err
 	}
 	var editors []string
 	for i := range 20 {
 		editors = append(editors, fmt.Sprintf("egi/%0200d", i))
 	}
-	if _, err := s.hosts.ShareHost(alice, &pb.ShareHostRequest{Fqdn: "app.vo.example.org", Add: editors}); err != nil {
+	if _, err := s.Hosts.ShareHost(alice, &pb.ShareHostRequest{Fqdn: "app.vo.example.org", Add: editors}); err != nil {
 		t.Fatal(err)
 	}
 	most := func(id func(int) []string) (n int) {
 		t.Helper()
-		s.clock.add(time.Hour)
+		s.Clock.Add(time.Hour)
 		for ; n < 200; n++ {
 			if err := set(n, id(n)...); err != nil {
-				wantErr(t, err, codes.ResourceExhausted, "")
+				controltest.WantErr(t, err, codes.ResourceExhausted, "")
 				break
 			}
 		}

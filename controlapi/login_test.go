@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	"signpost/internal/access/oidc"
 	"signpost/internal/access/oidc/oidctest"
 	"signpost/internal/model"
@@ -21,10 +22,10 @@ import (
 
 // startWithIssuer is a control service that takes tokens of a provider, and has these
 // operators.
-func startWithIssuer(t *testing.T, operators ...model.PrincipalName) (*server, *oidctest.Provider) {
+func startWithIssuer(t *testing.T, operators ...model.PrincipalName) (*controltest.Server, *oidctest.Provider) {
 	t.Helper()
 	p := oidctest.New(t)
-	s := start(t, func(c *controlapi.Config) {
+	s := controltest.Start(t, func(c *controlapi.Config) {
 		p.Now = c.Now
 		v, err := oidc.New(oidc.Config{Now: c.Now, Issuers: []oidc.Issuer{
 			{Name: "egi", URL: p.URL, AuthorizedParties: []string{oidctest.PublicClient}, EntitlementsFrom: "userinfo", Namespace: "urn:mace:egi.eu",
@@ -45,16 +46,16 @@ func TestATokenOfAnIssuerSaysWhoItIs(t *testing.T) {
 	token := p.Token(nil)
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+token))
 	for _, auth := range []string{"Bearer " + token, basic} {
-		who, err := s.servers.WhoAmI(with("authorization", auth), &pb.WhoAmIRequest{})
+		who, err := s.Servers.WhoAmI(controltest.With("authorization", auth), &pb.WhoAmIRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if who.Principal != "egi/"+oidctest.Subject || who.Kind != "user" || who.Issuer != "egi" || who.Subject != oidctest.Subject ||
 			strings.Join(who.Groups, " ") != "group:egi/vo.example.org group:egi/vo.example.org:role=member" ||
-			!who.ExpireTime.AsTime().Equal(s.clock.read().Add(time.Hour)) {
+			!who.ExpireTime.AsTime().Equal(s.Clock.Read().Add(time.Hour)) {
 			t.Errorf("%v", who)
 		}
-		code, body := s.call("GET", "/v1/whoami", auth, "")
+		code, body := s.Call("GET", "/v1/whoami", auth, "")
 		var rest struct{ Principal, Kind, ExpireTime string }
 		if err := json.Unmarshal([]byte(body), &rest); err != nil || code != 200 || rest.Principal != who.Principal || rest.ExpireTime != "2026-11-23T09:00:00Z" {
 			t.Errorf("%d %s", code, body)
@@ -63,7 +64,7 @@ func TestATokenOfAnIssuerSaysWhoItIs(t *testing.T) {
 	if n := p.Calls("/protocol/openid-connect/userinfo"); n != 1 {
 		t.Errorf("UserInfo was asked %d times", n)
 	}
-	admin, err := s.servers.WhoAmI(s.admin(), &pb.WhoAmIRequest{})
+	admin, err := s.Servers.WhoAmI(s.Admin(), &pb.WhoAmIRequest{})
 	if err != nil || admin.Issuer != "" || admin.ExpireTime != nil || admin.SourceAddress != "127.0.0.1" {
 		t.Error(admin, err)
 	}
@@ -71,7 +72,7 @@ func TestATokenOfAnIssuerSaysWhoItIs(t *testing.T) {
 
 func TestATokenThatIsNotRightIsRefusedEverywhere(t *testing.T) {
 	s, p := startWithIssuer(t)
-	s.zone("vo.example.org")
+	s.Zone("vo.example.org")
 	right := p.Token(nil)
 	for name, c := range map[string]struct {
 		token  string
@@ -79,22 +80,22 @@ func TestATokenThatIsNotRightIsRefusedEverywhere(t *testing.T) {
 		status int
 		told   string
 	}{
-		"expired":    {p.Token(map[string]any{"exp": s.clock.read().Add(-time.Hour).Unix()}), un, 401, "the token has expired; log in again"},
+		"expired":    {p.Token(map[string]any{"exp": s.Clock.Read().Add(-time.Hour).Unix()}), un, 401, "the token has expired; log in again"},
 		"of another": {p.Token(map[string]any{"azp": "other"}), un, 401, "the credential is not right"},
 		"ID token":   {p.Token(map[string]any{"typ": "ID"}), un, 401, "the credential is not right"},
 		"garbage":    {"a.b.c", un, 401, "the credential is not right"},
 		"may not":    {right, gone, 404, "not yours"},
 	} {
-		_, err := s.zones.CreateZone(with("authorization", "Bearer "+c.token), &pb.CreateZoneRequest{Name: "new.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
+		_, err := s.Zones.CreateZone(controltest.With("authorization", "Bearer "+c.token), &pb.CreateZoneRequest{Name: "new.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
 		if status.Code(err) != c.code || !strings.Contains(err.Error(), c.told) {
 			t.Errorf("%s: %v", name, err)
 		}
-		code, body := s.call("DELETE", "/v1/zones/vo.example.org", "Bearer "+c.token, "")
+		code, body := s.Call("DELETE", "/v1/zones/vo.example.org", "Bearer "+c.token, "")
 		if code != c.status || !strings.Contains(body, c.told) {
 			t.Errorf("%s: %d %s", name, code, body)
 		}
 	}
-	logged := s.log.String()
+	logged := s.Log.String()
 	if strings.Contains(logged, right) || strings.Contains(logged, strings.Split(right, ".")[2]) {
 		t.Error("a token is in the log")
 	}
@@ -107,16 +108,16 @@ func TestATokenThatIsNotRightIsRefusedEverywhere(t *testing.T) {
 // themselves is guessing.
 func TestAnExpiredTokenIsNoGuess(t *testing.T) {
 	s, p := startWithIssuer(t)
-	over := map[string]any{"exp": s.clock.read().Add(-time.Hour).Unix()}
+	over := map[string]any{"exp": s.Clock.Read().Add(-time.Hour).Unix()}
 	expired := p.Token(over)
 	whoAmI := func(token string) error {
-		_, err := s.servers.WhoAmI(bearer(token), &pb.WhoAmIRequest{})
+		_, err := s.Servers.WhoAmI(controltest.Bearer(token), &pb.WhoAmIRequest{})
 		return err
 	}
 	for range 15 {
-		wantErr(t, whoAmI(expired), un, "")
+		controltest.WantErr(t, whoAmI(expired), un, "")
 	}
-	if n := s.counted("signpost_wrong_credentials_total"); n != 0 {
+	if n := counted(s, "signpost_wrong_credentials_total"); n != 0 {
 		t.Errorf("%v guesses were counted", n)
 	}
 	parts, other := strings.Split(expired, "."), strings.Split(p.Token(over), ".")
@@ -124,8 +125,8 @@ func TestAnExpiredTokenIsNoGuess(t *testing.T) {
 	for range 10 {
 		_ = whoAmI(forged)
 	}
-	wantErr(t, whoAmI(forged), codes.ResourceExhausted, "")
-	wantErr(t, whoAmI(expired), un, "")
+	controltest.WantErr(t, whoAmI(forged), codes.ResourceExhausted, "")
+	controltest.WantErr(t, whoAmI(expired), un, "")
 }
 
 // The part of the deny matrix that is about tokens of identity providers: each is of
@@ -145,31 +146,31 @@ func TestAProvidersWrongTokensOpenNoMethod(t *testing.T) {
 			t.Fatalf("the deny matrix has no row for %s", m.FullName())
 		}
 		s, p := startWithIssuer(t, "egi/"+oidctest.Subject)
-		s.zone("vo.example.org")
+		s.Zone("vo.example.org")
 		for name, claims := range wrong {
-			expect(t, name, s.invoke(bearer(p.Token(claims)), m, row.in), un)
+			expect(t, name, invoke(s, controltest.Bearer(p.Token(claims)), m, row.in), un)
 		}
-		expect(t, "of an issuer that is silent", s.invoke(bearer(p.Token(map[string]any{"iss": "https://aai.example.org"})), m, row.in), codes.Unavailable)
-		expect(t, "the right token", s.invoke(bearer(p.Token(nil)), m, row.in), ok)
+		expect(t, "of an issuer that is silent", invoke(s, controltest.Bearer(p.Token(map[string]any{"iss": "https://aai.example.org"})), m, row.in), codes.Unavailable)
+		expect(t, "the right token", invoke(s, controltest.Bearer(p.Token(nil)), m, row.in), ok)
 	})
 }
 
 func TestAnIssuerThatIsDownIsUnavailableForItsTokensOnly(t *testing.T) {
 	s, p := startWithIssuer(t)
 	p.Down(true)
-	_, err := s.servers.WhoAmI(with("authorization", "Bearer "+p.Token(nil)), &pb.WhoAmIRequest{})
-	wantErr(t, err, codes.Unavailable, "")
-	if code, body := s.call("GET", "/v1/whoami", "Bearer "+p.Token(nil), ""); code != 503 {
+	_, err := s.Servers.WhoAmI(controltest.With("authorization", "Bearer "+p.Token(nil)), &pb.WhoAmIRequest{})
+	controltest.WantErr(t, err, codes.Unavailable, "")
+	if code, body := s.Call("GET", "/v1/whoami", "Bearer "+p.Token(nil), ""); code != 503 {
 		t.Errorf("%d %s", code, body)
 	}
-	if _, err := s.servers.WhoAmI(s.admin(), &pb.WhoAmIRequest{}); err != nil {
+	if _, err := s.Servers.WhoAmI(s.Admin(), &pb.WhoAmIRequest{}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestEverybodyIsToldWhereToLogIn(t *testing.T) {
 	s, p := startWithIssuer(t)
-	out, err := s.servers.ListIssuers(with(), &pb.ListIssuersRequest{})
+	out, err := s.Servers.ListIssuers(controltest.With(), &pb.ListIssuersRequest{})
 	if err != nil || len(out.Issuers) != 1 {
 		t.Fatal(out, err)
 	}
@@ -177,10 +178,10 @@ func TestEverybodyIsToldWhereToLogIn(t *testing.T) {
 	if i.Name != "egi" || i.Url != p.URL || i.ClientId != oidctest.PublicClient || strings.Join(i.Scopes, " ") != "openid offline_access" {
 		t.Error(i)
 	}
-	if code, body := s.call("GET", "/v1/issuers", "", ""); code != 200 || !strings.Contains(body, p.URL) {
+	if code, body := s.Call("GET", "/v1/issuers", "", ""); code != 200 || !strings.Contains(body, p.URL) {
 		t.Errorf("%d %s", code, body)
 	}
-	if out, err := start(t).servers.ListIssuers(with(), &pb.ListIssuersRequest{}); err != nil || len(out.Issuers) != 0 {
+	if out, err := controltest.Start(t).Servers.ListIssuers(controltest.With(), &pb.ListIssuersRequest{}); err != nil || len(out.Issuers) != 0 {
 		t.Error(out, err)
 	}
 }
@@ -188,28 +189,28 @@ func TestEverybodyIsToldWhereToLogIn(t *testing.T) {
 // What a person has by a token they have until it ends, and a stream of theirs ends with it.
 func TestAPersonsRightsEndWithTheirToken(t *testing.T) {
 	s, p := startWithIssuer(t)
-	s.open("vo.example.org")
-	me := with("authorization", "Bearer "+p.Token(nil))
-	if _, err := s.hosts.CreateHost(me, &pb.CreateHostRequest{Fqdn: "mine.vo.example.org"}); err != nil {
+	s.Open("vo.example.org")
+	me := controltest.With("authorization", "Bearer "+p.Token(nil))
+	if _, err := s.Hosts.CreateHost(me, &pb.CreateHostRequest{Fqdn: "mine.vo.example.org"}); err != nil {
 		t.Fatal(err)
 	}
 	set := func(addr string) error {
-		_, err := s.hosts.SetAddresses(me, &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{addr}})
+		_, err := s.Hosts.SetAddresses(me, &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{addr}})
 		return err
 	}
 	first := 1
-	withinASecond(t, func() time.Duration {
-		me = with("authorization", "Bearer "+p.Token(nil))
-		w := s.watch(me, &pb.WatchRequest{Fqdn: "mine.vo.example.org", Kinds: []string{"host"}})
+	controltest.WithinASecond(t, func() time.Duration {
+		me = controltest.With("authorization", "Bearer "+p.Token(nil))
+		w := s.Watch(me, &pb.WatchRequest{Fqdn: "mine.vo.example.org", Kinds: []string{"host"}})
 		addr := fmt.Sprintf("192.0.2.1%d", first)
 		if err := set(addr); err != nil {
 			t.Fatal(err)
 		}
-		w.want("host changed vo.example.org mine.vo.example.org  = " + addr)
-		s.clock.add(time.Hour)
+		w.Want("host changed vo.example.org mine.vo.example.org  = " + addr)
+		s.Clock.Add(time.Hour)
 		first++
 		since := time.Now()
-		if err := w.end(); status.Code(err) != un || !strings.Contains(err.Error(), "the token has expired; log in again") {
+		if err := w.End(); status.Code(err) != un || !strings.Contains(err.Error(), "the token has expired; log in again") {
 			t.Error(err)
 		}
 		return time.Since(since)
@@ -217,9 +218,9 @@ func TestAPersonsRightsEndWithTheirToken(t *testing.T) {
 	if err := set("192.0.2.2"); err != nil {
 		t.Errorf("within a minute, as clocks differ: %v", err)
 	}
-	s.clock.add(time.Minute)
-	wantErr(t, set("192.0.2.3"), un, "")
-	me = with("authorization", "Bearer "+p.Token(nil)) // another token of the same person
+	s.Clock.Add(time.Minute)
+	controltest.WantErr(t, set("192.0.2.3"), un, "")
+	me = controltest.With("authorization", "Bearer "+p.Token(nil)) // another token of the same person
 	if err := set("192.0.2.4"); err != nil {
 		t.Error(err)
 	}

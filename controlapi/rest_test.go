@@ -2,7 +2,6 @@ package controlapi_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,21 +14,12 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
+	"signpost/controlapi/controltest"
 	pb "signpost/proto/signpost/v1"
 )
 
-func (s *server) rest(method, path, body string) (int, map[string]any) {
-	s.t.Helper()
-	code, text := s.call(method, path, "Bearer "+s.token, body)
-	var out map[string]any
-	if err := json.Unmarshal([]byte(text), &out); err != nil {
-		s.t.Fatalf("%s %s: %d %q", method, path, code, text)
-	}
-	return code, out
-}
-
 func TestTheWholeLifeOverREST(t *testing.T) {
-	s := start(t)
+	s := controltest.Start(t)
 	for _, step := range []struct {
 		method, path, body string
 		code               int
@@ -56,7 +46,7 @@ func TestTheWholeLifeOverREST(t *testing.T) {
 		{"DELETE", "/v1/zones/vo.example.org?force=true", "", 200, `"changed":true`},
 		{"GET", "/v1/zones/vo.example.org", "", 404, `"reason":"NOT_FOUND"`},
 	} {
-		code, text := s.call(step.method, step.path, "Bearer "+s.token, step.body)
+		code, text := s.Call(step.method, step.path, "Bearer "+s.Token, step.body)
 		if compact := strings.ReplaceAll(strings.ReplaceAll(text, `": `, `":`), `, `, `,`); code != step.code || !strings.Contains(compact, step.want) {
 			t.Errorf("%s %s %s: %d %s, want %d %s", step.method, step.path, step.body, code, text, step.code, step.want)
 		}
@@ -64,8 +54,8 @@ func TestTheWholeLifeOverREST(t *testing.T) {
 }
 
 func TestWhatBadRESTGets(t *testing.T) {
-	s := start(t)
-	s.zone("vo.example.org")
+	s := controltest.Start(t)
+	s.Zone("vo.example.org")
 	large := `{"comment":"` + strings.Repeat("x", 1<<20) + `"}`
 	for name, c := range map[string]struct {
 		method, path, body string
@@ -91,67 +81,67 @@ func TestWhatBadRESTGets(t *testing.T) {
 		"bad wait":                {"GET", "/v1/zones?wait=forever", "", 400, "wait"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, out := s.rest(c.method, c.path, c.body)
+			code, out := s.Rest(c.method, c.path, c.body)
 			if msg, _ := out["message"].(string); code != c.code || !strings.Contains(msg, c.want) || out["code"] == nil {
 				t.Errorf("%d %v, want %d with %q", code, out, c.code, c.want)
 			}
 		})
 	}
-	if code, text := s.call("GET", "/v1/zones", "", ""); code != 401 {
+	if code, text := s.Call("GET", "/v1/zones", "", ""); code != 401 {
 		t.Errorf("nobody: %d %s", code, text)
 	}
 }
 
 func TestZoneFilesOverREST(t *testing.T) {
-	s := start(t)
-	code, out := s.rest("POST", "/v1/zones/vo.example.org:import?dry_run=true&replace_hosts=", zoneFile)
+	s := controltest.Start(t)
+	code, out := s.Rest("POST", "/v1/zones/vo.example.org:import?dry_run=true&replace_hosts=", controltest.ZoneFile)
 	if code != 200 || out["created"] != true || out["added"] != "9" {
 		t.Errorf("dry run: %d %v", code, out)
 	}
-	code, out = s.rest("POST", "/v1/zones/vo.example.org:import", zoneFile)
+	code, out = s.Rest("POST", "/v1/zones/vo.example.org:import", controltest.ZoneFile)
 	if code != 200 || out["created"] != true {
 		t.Errorf("import: %d %v", code, out)
 	}
-	if code, text := s.call("GET", "/v1/zones/vo.example.org:export", "Bearer "+s.token, ""); code != 200 || text != s.export("vo.example.org") {
+	if code, text := s.Call("GET", "/v1/zones/vo.example.org:export", "Bearer "+s.Token, ""); code != 200 || text != s.Export("vo.example.org") {
 		t.Errorf("export: %d %s", code, text)
 	}
-	code, out = s.rest("POST", "/v1/zones/vo.example.org:import?replace=true", "garbage (")
+	code, out = s.Rest("POST", "/v1/zones/vo.example.org:import?replace=true", "garbage (")
 	if code != 400 || out["details"] == nil {
 		t.Errorf("garbage: %d %v", code, out)
 	}
 }
 
 func TestTheClientsAddressComesFromTheProxyOnly(t *testing.T) {
-	s := start(t) // the test's own address is a listed proxy
-	code, text := s.call("POST", "/v1/zones", "Bearer "+s.token, `{"name":"vo.example.org","nameServers":[{"name":"ns.example.net"}]}`,
+	s := controltest.Start(t) // the test's own address is a listed proxy
+	code, text := s.Call("POST", "/v1/zones", "Bearer "+s.Token, `{"name":"vo.example.org","nameServers":[{"name":"ns.example.net"}]}`,
 		"X-Forwarded-For", "10.0.0.1, 198.51.100.7", "Grpc-Metadata-Signpost-Rest-Source", "203.0.113.1", "Signpost-Rest-Source", "203.0.113.1")
 	if code != 200 {
 		t.Fatal(text)
 	}
-	_, out := s.rest("GET", "/v1/audit", "")
+	_, out := s.Rest("GET", "/v1/audit", "")
 	if got := out["records"].([]any)[0].(map[string]any)["source"]; got != "198.51.100.7" {
 		t.Errorf("source %v", got)
 	}
-	if _, err := s.zones.ListZones(with("signpost-rest-source", "203.0.113.1"), nil); err == nil {
+	if _, err := s.Zones.ListZones(controltest.With("signpost-rest-source", "203.0.113.1"), nil); err == nil {
 		t.Error("nobody may list")
 	}
-	if strings.Contains(s.log.String(), "203.0.113.1") {
+	if strings.Contains(s.Log.String(), "203.0.113.1") {
 		t.Error("a client could choose its address")
 	}
 }
 
 func TestHealthReflectionAndTheRest(t *testing.T) {
-	s := start(t)
+	s := controltest.Start(t)
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/openapi.json": `"openapi": "3.1.0"`} {
-		if code, text := s.call("GET", path, "", ""); code != 200 || !strings.Contains(text, want) {
+		if code, text := s.Call("GET", path, "", ""); code != 200 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %.80s", path, code, text)
 		}
 	}
-	h, err := grpc_health_v1.NewHealthClient(s.conn).Check(with(), &grpc_health_v1.HealthCheckRequest{Service: "signpost.v1.HostService"})
+	h, err := grpc_health_v1.NewHealthClient(s.Conn).Check(controltest.With(), &grpc_health_v1.HealthCheckRequest{Service: "signpost.v1.HostService"})
 	if err != nil || h.Status != grpc_health_v1.HealthCheckResponse_SERVING {
 		t.Error(h, err)
 	}
-	stream, err := grpc_reflection_v1.NewServerReflectionClient(s.conn).ServerReflectionInfo(with())
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(s.Conn).ServerReflectionInfo(controltest.With())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,8 +151,8 @@ func TestHealthReflectionAndTheRest(t *testing.T) {
 	if out, err := stream.Recv(); err != nil || !strings.Contains(out.String(), "signpost.v1.ZoneService") {
 		t.Error(out, err)
 	}
-	s.zone("vo.example.org")
-	families, err := s.metrics.Gather()
+	s.Zone("vo.example.org")
+	families, err := s.Metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,8 +168,8 @@ func TestHealthReflectionAndTheRest(t *testing.T) {
 }
 
 func TestAnOldClientThatSpeaksHTTP10IsServed(t *testing.T) {
-	s := start(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	s := controltest.Start(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,15 +183,15 @@ func TestAnOldClientThatSpeaksHTTP10IsServed(t *testing.T) {
 // A zone file that is too large is refused before it is sent, and one that is cut off
 // on its way is not taken for a whole one.
 func TestAZoneFileOverRESTIsWholeOrRefused(t *testing.T) {
-	s := start(t)
+	s := controltest.Start(t)
 	raw := func(length int, body string) string {
 		t.Helper()
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "POST /v1/zones/x.example.org:import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", s.token, length, body)
+		fmt.Fprintf(conn, "POST /v1/zones/x.example.org:import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", s.Token, length, body)
 		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
@@ -212,15 +202,15 @@ func TestAZoneFileOverRESTIsWholeOrRefused(t *testing.T) {
 	if got := raw(256<<20+1, ""); !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, "larger than 256 MiB") {
 		t.Errorf("too large: %s", got)
 	}
-	whole := numbered(20_000, "192.0.2.1")
+	whole := controltest.Numbered(20_000, "192.0.2.1")
 	if got := raw(len(whole)+10, whole); strings.HasPrefix(got, "HTTP/1.1 200") {
 		t.Errorf("cut off: %s", got)
 	}
-	if _, err := s.zones.GetZone(s.admin(), &pb.GetZoneRequest{Name: "x.example.org"}); status.Code(err) != codes.NotFound {
+	if _, err := s.Zones.GetZone(s.Admin(), &pb.GetZoneRequest{Name: "x.example.org"}); status.Code(err) != codes.NotFound {
 		t.Errorf("the zone of a file that was cut off: %v", err)
 	}
 	more := strings.Repeat("; a comment that makes it larger than other bodies may be\n", 20_000)
-	if code, body := s.call("POST", "/v1/zones/x.example.org:import", "Bearer "+s.token, more+whole); code != 200 || !strings.Contains(body, `"recordSets":"20002"`) {
+	if code, body := s.Call("POST", "/v1/zones/x.example.org:import", "Bearer "+s.Token, more+whole); code != 200 || !strings.Contains(body, `"recordSets":"20002"`) {
 		t.Errorf("the whole file: %d %s", code, body)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"signpost/controlapi/controltest"
 	"signpost/internal/model"
 	"signpost/internal/store"
 	pb "signpost/proto/signpost/v1"
@@ -22,22 +23,22 @@ func TestWhatIsAskedWithGETChangesNothing(t *testing.T) {
 			t.Skip("it is not offered under GET, so there is nothing to try")
 		}
 		seen++
-		s := start(t)
-		s.zone("vo.example.org")
-		s.host("mine.vo.example.org", "192.0.2.1")
-		s.endpoint("mine.vo.example.org", "a", "192.0.2.2")
-		if _, err := s.health.SetCheck(s.admin(), &pb.SetCheckRequest{Fqdn: "mine.vo.example.org", Kind: "http"}); err != nil {
+		s := controltest.Start(t)
+		s.Zone("vo.example.org")
+		s.Host("mine.vo.example.org", "192.0.2.1")
+		s.Endpoint("mine.vo.example.org", "a", "192.0.2.2")
+		if _, err := s.Health.SetCheck(s.Admin(), &pb.SetCheckRequest{Fqdn: "mine.vo.example.org", Kind: "http"}); err != nil {
 			t.Fatal(err)
 		}
-		s.certificate("vo.example.org.", "mine.vo.example.org.")
-		before, err := s.store.Revision(t.Context())
+		certificate(s, "vo.example.org.", "mine.vo.example.org.")
+		before, err := s.Store.Revision(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.invoke(s.admin(), m, refused[string(m.Name())].in); err != nil {
+		if err := invoke(s, s.Admin(), m, refused[string(m.Name())].in); err != nil {
 			t.Error(err)
 		}
-		if after, err := s.store.Revision(t.Context()); err != nil || after != before {
+		if after, err := s.Store.Revision(t.Context()); err != nil || after != before {
 			t.Errorf("etcd's revision went from %d to %d, %v", before, after, err)
 		}
 	})
@@ -47,9 +48,9 @@ func TestWhatIsAskedWithGETChangesNothing(t *testing.T) {
 }
 
 // certificate gives a host one, as if it had been ordered.
-func (s *server) certificate(zone, host model.Name) {
-	s.t.Helper()
-	if _, err := s.store.Update(s.t.Context(), func(tx *store.Tx) error {
+func certificate(s *controltest.Server, zone, host model.Name) {
+	s.T.Helper()
+	if _, err := s.Store.Update(s.T.Context(), func(tx *store.Tx) error {
 		z, err := tx.Zone(zone)
 		if err == nil {
 			_, err = tx.Certificate(z, host)
@@ -59,6 +60,6 @@ func (s *server) certificate(zone, host model.Name) {
 		}
 		return err
 	}); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	"signpost/internal/access"
 	"signpost/internal/store"
 	"signpost/internal/store/localetcd"
@@ -39,9 +40,9 @@ func TestAStolenEtcdHoldsNoSecret(t *testing.T) {
 	if err := st.UseMasterKeys(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, func(c *controlapi.Config) { c.Store = st })
-	s.token = token
-	s.open("vo.example.org")
+	s := controltest.Start(t, func(c *controlapi.Config) { c.Store = st })
+	s.Token = token
+	s.Open("vo.example.org")
 
 	secrets := map[string]string{"the master key": key.Text(), "the admin token": token}
 	keep := func(what string, ctx context.Context, secret func(context.Context) (string, error)) {
@@ -58,51 +59,51 @@ func TestAStolenEtcdHoldsNoSecret(t *testing.T) {
 			secrets[name] = got
 		}
 	}
-	alice, bob := person("egi/alice"), person("egi/bob")
+	alice, bob := controltest.Person("egi/alice"), controltest.Person("egi/bob")
 	n := 'a'
 	keep("a new host's secret", alice, func(ctx context.Context) (string, error) {
 		n++
-		out, err := s.hosts.CreateHost(ctx, &pb.CreateHostRequest{Fqdn: string(n) + ".vo.example.org"})
+		out, err := s.Hosts.CreateHost(ctx, &pb.CreateHostRequest{Fqdn: string(n) + ".vo.example.org"})
 		return out.GetSecret(), err
 	})
 	keep("a rotated secret", alice, func(ctx context.Context) (string, error) {
-		out, err := s.hosts.RotateSecret(ctx, &pb.RotateSecretRequest{Fqdn: "b.vo.example.org"})
+		out, err := s.Hosts.RotateSecret(ctx, &pb.RotateSecretRequest{Fqdn: "b.vo.example.org"})
 		return out.GetSecret(), err
 	})
 	keep("an accepted host's secret", bob, func(ctx context.Context) (string, error) {
-		if _, err := s.hosts.TransferHost(s.admin(), &pb.TransferHostRequest{Fqdn: "c.vo.example.org", To: "egi/alice"}); err == nil {
-			if _, err := s.hosts.AcceptHost(alice, &pb.AcceptHostRequest{Fqdn: "c.vo.example.org"}); err != nil {
+		if _, err := s.Hosts.TransferHost(s.Admin(), &pb.TransferHostRequest{Fqdn: "c.vo.example.org", To: "egi/alice"}); err == nil {
+			if _, err := s.Hosts.AcceptHost(alice, &pb.AcceptHostRequest{Fqdn: "c.vo.example.org"}); err != nil {
 				return "", err
 			}
 		}
-		if _, err := s.hosts.TransferHost(s.admin(), &pb.TransferHostRequest{Fqdn: "c.vo.example.org", To: "egi/bob"}); err != nil {
+		if _, err := s.Hosts.TransferHost(s.Admin(), &pb.TransferHostRequest{Fqdn: "c.vo.example.org", To: "egi/bob"}); err != nil {
 			return "", err
 		}
-		out, err := s.hosts.AcceptHost(ctx, &pb.AcceptHostRequest{Fqdn: "c.vo.example.org"})
+		out, err := s.Hosts.AcceptHost(ctx, &pb.AcceptHostRequest{Fqdn: "c.vo.example.org"})
 		return out.GetSecret(), err
 	})
-	if _, err := s.points.SetEndpoint(bob, &pb.SetEndpointRequest{Fqdn: "c.vo.example.org", Id: "one", Addresses: []string{"192.0.2.1"}}); err != nil {
+	if _, err := s.Points.SetEndpoint(bob, &pb.SetEndpointRequest{Fqdn: "c.vo.example.org", Id: "one", Addresses: []string{"192.0.2.1"}}); err != nil {
 		t.Fatal(err)
 	}
 	keep("an endpoint's secret", bob, func(ctx context.Context) (string, error) {
-		out, err := s.points.RotateEndpointSecret(ctx, &pb.RotateEndpointSecretRequest{Fqdn: "c.vo.example.org", Id: "one"})
+		out, err := s.Points.RotateEndpointSecret(ctx, &pb.RotateEndpointSecretRequest{Fqdn: "c.vo.example.org", Id: "one"})
 		return out.GetSecret(), err
 	})
 	keep("an API token", alice, func(ctx context.Context) (string, error) {
-		out, err := s.tokens.CreateToken(ctx, &pb.CreateTokenRequest{Actions: []string{"*", "grant"}})
+		out, err := s.Tokens.CreateToken(ctx, &pb.CreateTokenRequest{Actions: []string{"*", "grant"}})
 		return out.GetSecret(), err
 	})
-	keep("a token that a token made", bearer(secrets["an API token"]), func(ctx context.Context) (string, error) {
-		out, err := s.tokens.CreateToken(ctx, &pb.CreateTokenRequest{})
+	keep("a token that a token made", controltest.Bearer(secrets["an API token"]), func(ctx context.Context) (string, error) {
+		out, err := s.Tokens.CreateToken(ctx, &pb.CreateTokenRequest{})
 		return out.GetSecret(), err
 	})
-	if err := s.updateAs(as("b.vo.example.org", secrets["a rotated secret of a call with a request id"]), "b.vo.example.org", "192.0.2.66"); err != nil {
+	if err := s.UpdateAs(controltest.As("b.vo.example.org", secrets["a rotated secret of a call with a request id"]), "b.vo.example.org", "192.0.2.66"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.points.GetEndpoint(as("c.vo.example.org/one", secrets["an endpoint's secret of a call with a request id"]), &pb.GetEndpointRequest{Fqdn: "c.vo.example.org", Id: "one"}); err != nil {
+	if _, err := s.Points.GetEndpoint(controltest.As("c.vo.example.org/one", secrets["an endpoint's secret of a call with a request id"]), &pb.GetEndpointRequest{Fqdn: "c.vo.example.org", Id: "one"}); err != nil {
 		t.Fatal(err)
 	}
-	s.service.NoteUses(done(t))
+	s.Service.NoteUses(controltest.Done(t))
 
 	own.Stop()
 	stolen := map[string][]byte{}

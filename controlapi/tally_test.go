@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"signpost/controlapi/controltest"
 	"signpost/internal/automation"
 	"signpost/internal/model"
 	pb "signpost/proto/signpost/v1"
@@ -32,18 +33,18 @@ func shown(t *testing.T, from prometheus.Gatherer, metric string) map[string]flo
 }
 
 func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
-	s := two(t)
-	s.host("plain.vo.example.org", "192.0.2.9")
-	s.setCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))})
-	x, y := s.checker("x"), s.checker("y")
+	s := controltest.Two(t)
+	s.Host("plain.vo.example.org", "192.0.2.9")
+	s.SetCheck(&pb.SetCheckRequest{Kind: "tcp", Port: new(uint32(22))})
+	x, y := s.Checker("x"), s.Checker("y")
 	reg := prometheus.NewRegistry()
-	auto, err := automation.New(automation.Config{Store: s.store, Metrics: reg})
-	s.done(err)
+	auto, err := automation.New(automation.Config{Store: s.Store, Metrics: reg})
+	s.Done(err)
 	want := func(stands, changes string) {
 		t.Helper()
 		end := time.Now().Add(60 * time.Second)
 		for {
-			s.done(auto.Step(t.Context()))
+			s.Done(auto.Step(t.Context()))
 			got, changed := fmt.Sprint(shown(t, reg, "signpost_endpoints")), fmt.Sprint(shown(t, reg, "signpost_endpoint_state_changes_total"))
 			if got == stands && changed == changes {
 				return
@@ -55,17 +56,17 @@ func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
 		}
 	}
 	want("map[up:2]", "map[]")
-	s.vote("a", model.Down, model.Refused, x)
+	s.Vote("a", model.Down, model.Refused, x)
 	want("map[suspect:1 up:1]", "map[suspect:1]")
-	s.vote("a", model.Down, model.Refused, y)
+	s.Vote("a", model.Down, model.Refused, y)
 	want("map[down:1 up:1]", "map[down:1 suspect:1]")
-	s.done(s.sayOfSite("b", "drain", true))
+	s.Done(s.SayOfSite("b", "drain", true))
 	want("map[down:1 drained:1]", "map[down:1 drained:1 suspect:1]")
-	s.done(s.say("a", "up"))
+	s.Done(s.Say("a", "up"))
 	want("map[drained:1 up:1]", "map[down:1 drained:1 suspect:1 up:1]")
 	ttl := uint32(77) // after which all is counted anew
-	_, err = s.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: &ttl})
-	s.done(err)
+	_, err = s.Zones.UpdateZone(s.Admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: &ttl})
+	s.Done(err)
 	want("map[drained:1 up:1]", "map[down:1 drained:1 suspect:1 up:1]")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -79,7 +80,7 @@ func TestEndpointsAreCountedByHowTheyStand(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	_, err = s.hosts.DeleteHost(s.admin(), &pb.DeleteHostRequest{Fqdn: app})
-	s.done(err)
+	_, err = s.Hosts.DeleteHost(s.Admin(), &pb.DeleteHostRequest{Fqdn: controltest.App})
+	s.Done(err)
 	want("map[]", "map[down:1 drained:1 suspect:1 up:1]")
 }

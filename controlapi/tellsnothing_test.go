@@ -12,40 +12,41 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"signpost/controlapi/controltest"
 	pb "signpost/proto/signpost/v1"
 )
 
-func (s *server) setUpRecord(who context.Context, fqdn, text string) int64 {
-	s.t.Helper()
-	out, err := s.records.SetRecordSet(who, &pb.SetRecordSetRequest{Fqdn: fqdn, Type: "TXT", Rdata: []string{text}})
+func setUpRecord(s *controltest.Server, who context.Context, fqdn, text string) int64 {
+	s.T.Helper()
+	out, err := s.Records.SetRecordSet(who, &pb.SetRecordSetRequest{Fqdn: fqdn, Type: "TXT", Rdata: []string{text}})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return out.GetChange().GetRevision()
 }
 
 // A stream tells of the past no more than the audit does.
 func TestAStreamTellsNothingOfAFormerOwnersTime(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	alice, bob, zoe := person("egi/alice"), person("egi/bob"), person("egi/zoe")
-	begin := s.setUpRecord(zoe, "x.mine.vo.example.org", "not theirs")
-	if _, err := s.records.DeleteRecordSet(zoe, &pb.DeleteRecordSetRequest{Fqdn: "x.mine.vo.example.org", Type: "TXT"}); err != nil {
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	alice, bob, zoe := controltest.Person("egi/alice"), controltest.Person("egi/bob"), controltest.Person("egi/zoe")
+	begin := setUpRecord(s, zoe, "x.mine.vo.example.org", "not theirs")
+	if _, err := s.Records.DeleteRecordSet(zoe, &pb.DeleteRecordSetRequest{Fqdn: "x.mine.vo.example.org", Type: "TXT"}); err != nil {
 		t.Fatal(err)
 	}
-	s.hostOf(alice, "mine.vo.example.org", "192.0.2.1")
-	s.handOver("mine.vo.example.org", alice, "egi/bob")
-	if _, err := s.hosts.ShareHost(bob, &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"egi/eve"}}); err != nil {
+	s.HostOf(alice, "mine.vo.example.org", "192.0.2.1")
+	s.HandOver("mine.vo.example.org", alice, "egi/bob")
+	if _, err := s.Hosts.ShareHost(bob, &pb.ShareHostRequest{Fqdn: "mine.vo.example.org", Add: []string{"egi/eve"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.hosts.UpdateHost(bob, &pb.UpdateHostRequest{Fqdn: "mine.vo.example.org", Comment: new("last")}); err != nil {
+	if _, err := s.Hosts.UpdateHost(bob, &pb.UpdateHostRequest{Fqdn: "mine.vo.example.org", Comment: new("last")}); err != nil {
 		t.Fatal(err)
 	}
-	for who, ctx := range map[string]context.Context{"editor": person("egi/eve"), "owner": bob} {
-		w := s.watch(ctx, &pb.WatchRequest{Fqdn: "mine.vo.example.org", FromRevision: begin - 1, Kinds: []string{"host", "record", "audit"}})
+	for who, ctx := range map[string]context.Context{"editor": controltest.Person("egi/eve"), "owner": bob} {
+		w := s.Watch(ctx, &pb.WatchRequest{Fqdn: "mine.vo.example.org", FromRevision: begin - 1, Kinds: []string{"host", "record", "audit"}})
 		var got []string
 		for len(got) == 0 || !strings.Contains(got[len(got)-1], "host.update") {
-			_, more := w.next()
+			_, more := w.Next()
 			got = append(got, more...)
 		}
 		for _, line := range got {
@@ -62,33 +63,33 @@ func TestAStreamTellsNothingOfAFormerOwnersTime(t *testing.T) {
 // A stream shows nothing that was done after a right was taken away, through whichever
 // service.
 func TestAStreamAsksOnTheStateOfItsEvent(t *testing.T) {
-	s := start(t)
-	other := s.again()
-	s.open("vo.example.org")
-	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(100000))})
-	alice, bob := person("egi/alice"), person("egi/bob")
-	s.hostOf(alice, "mine.vo.example.org")
+	s := controltest.Start(t)
+	other := s.Again()
+	s.Open("vo.example.org")
+	s.Policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(100000))})
+	alice, bob := controltest.Person("egi/alice"), controltest.Person("egi/bob")
+	s.HostOf(alice, "mine.vo.example.org")
 	share := func(in *pb.ShareHostRequest) {
 		t.Helper()
 		in.Fqdn = "mine.vo.example.org"
-		if _, err := other.hosts.ShareHost(alice, in); err != nil {
+		if _, err := other.Hosts.ShareHost(alice, in); err != nil {
 			t.Fatal(err)
 		}
 	}
 	share(&pb.ShareHostRequest{Add: []string{"egi/bob"}})
-	w := s.watch(bob, &pb.WatchRequest{Fqdn: "mine.vo.example.org"})
+	w := s.Watch(bob, &pb.WatchRequest{Fqdn: "mine.vo.example.org"})
 	told := 0
 	for i := range uint32(100) {
 		share(&pb.ShareHostRequest{Remove: []string{"egi/bob"}})
-		if _, err := other.hosts.UpdateHost(alice, &pb.UpdateHostRequest{Fqdn: "mine.vo.example.org", Comment: new(fmt.Sprint("secret ", i))}); err != nil {
+		if _, err := other.Hosts.UpdateHost(alice, &pb.UpdateHostRequest{Fqdn: "mine.vo.example.org", Comment: new(fmt.Sprint("secret ", i))}); err != nil {
 			t.Fatal(err)
 		}
 		ttl := 100 + i
-		if _, err := other.zones.UpdateZone(s.admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: &ttl}); err != nil { // what everybody sees
+		if _, err := other.Zones.UpdateZone(s.Admin(), &pb.UpdateZoneRequest{Name: "vo.example.org", Ttl: &ttl}); err != nil { // what everybody sees
 			t.Fatal(err)
 		}
 		for zone := ""; !strings.HasPrefix(zone, "zone changed"); {
-			_, got := w.next()
+			_, got := w.Next()
 			if zone = got[0]; strings.Contains(strings.Join(got, ""), "host.update") {
 				told++
 			}
@@ -102,16 +103,16 @@ func TestAStreamAsksOnTheStateOfItsEvent(t *testing.T) {
 
 // Lists say as little of what is there for others as reads do.
 func TestListsDoNotTellOfZonesThatAreForOthers(t *testing.T) {
-	s := start(t)
-	s.zone("a.example.org")
-	s.zone("b.example.org")
-	s.zone("c.example.org")
+	s := controltest.Start(t)
+	s.Zone("a.example.org")
+	s.Zone("b.example.org")
+	s.Zone("c.example.org")
 	for _, z := range []string{"a.example.org", "c.example.org"} {
-		s.policy(z, &pb.UpdateZonePolicyRequest{Register: new("everyone")})
+		s.Policy(z, &pb.UpdateZonePolicyRequest{Register: new("everyone")})
 	}
-	alice := person("egi/alice")
+	alice := controltest.Person("egi/alice")
 	for in := (&pb.ListZonesRequest{PageSize: 1}); ; {
-		out, err := s.zones.ListZones(alice, in)
+		out, err := s.Zones.ListZones(alice, in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,16 +124,16 @@ func TestListsDoNotTellOfZonesThatAreForOthers(t *testing.T) {
 			break
 		}
 	}
-	_, there := s.hosts.ListHosts(alice, &pb.ListHostsRequest{Zone: "b.example.org"})
-	_, missing := s.hosts.ListHosts(alice, &pb.ListHostsRequest{Zone: "nothing.example.org"})
+	_, there := s.Hosts.ListHosts(alice, &pb.ListHostsRequest{Zone: "b.example.org"})
+	_, missing := s.Hosts.ListHosts(alice, &pb.ListHostsRequest{Zone: "nothing.example.org"})
 	if a, b := strings.ReplaceAll(fmt.Sprint(there), "b.example.org", "Z"), strings.ReplaceAll(fmt.Sprint(missing), "nothing.example.org", "Z"); a != b {
 		t.Errorf("a zone of others: %s; none: %s", a, b)
 	}
-	s.host("x.b.example.org")
-	if _, err := s.hosts.ShareHost(s.admin(), &pb.ShareHostRequest{Fqdn: "x.b.example.org", Add: []string{"egi/alice"}}); err != nil {
+	s.Host("x.b.example.org")
+	if _, err := s.Hosts.ShareHost(s.Admin(), &pb.ShareHostRequest{Fqdn: "x.b.example.org", Add: []string{"egi/alice"}}); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.hosts.ListHosts(alice, &pb.ListHostsRequest{Zone: "b.example.org"}); err != nil || len(out.Hosts) != 1 {
+	if out, err := s.Hosts.ListHosts(alice, &pb.ListHostsRequest{Zone: "b.example.org"}); err != nil || len(out.Hosts) != 1 {
 		t.Errorf("%v, %v", out, err)
 	}
 }
@@ -140,12 +141,12 @@ func TestListsDoNotTellOfZonesThatAreForOthers(t *testing.T) {
 // What is kept in etcd for repeated calls is bounded as changes are: otherwise who has
 // the secret of one host fills it with calls that change nothing.
 func TestKeptAnswersAreCountedAsChanges(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(5))})
-	secret := s.hostOf(person("egi/alice"), "mine.vo.example.org", "192.0.2.1")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	s.Policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(5))})
+	secret := s.HostOf(controltest.Person("egi/alice"), "mine.vo.example.org", "192.0.2.1")
 	set := func(pairs ...string) error {
-		_, err := s.hosts.SetAddresses(as("mine.vo.example.org", secret, pairs...), &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{"192.0.2.1"}})
+		_, err := s.Hosts.SetAddresses(controltest.As("mine.vo.example.org", secret, pairs...), &pb.SetAddressesRequest{Fqdn: "mine.vo.example.org", Addresses: []string{"192.0.2.1"}})
 		return err
 	}
 	for range 15 {
@@ -156,7 +157,7 @@ func TestKeptAnswersAreCountedAsChanges(t *testing.T) {
 	refused := 0
 	for i := range 15 {
 		if err := set("request-id", fmt.Sprint(i)); err != nil {
-			wantErr(t, err, codes.ResourceExhausted, "")
+			controltest.WantErr(t, err, codes.ResourceExhausted, "")
 			refused++
 		}
 	}
@@ -173,37 +174,37 @@ func TestKeptAnswersAreCountedAsChanges(t *testing.T) {
 
 // Whoever resumes many streams and reads none keeps only their own waiting.
 func TestReadersThatAreBehindKeepNobodyElseWaiting(t *testing.T) {
-	s := start(t)
-	s.open("vo.example.org")
-	s.policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(100000)), MaxRecords: new(uint32(200)), MaxOctets: new(uint32(100000))})
-	alice, bob := person("egi/alice"), person("egi/bob")
-	begin := s.setUpRecord(s.admin(), "x.vo.example.org", "begin")
-	s.hostOf(alice, "mine.vo.example.org")
-	s.hostOf(bob, "bobs.vo.example.org")
+	s := controltest.Start(t)
+	s.Open("vo.example.org")
+	s.Policy("vo.example.org", &pb.UpdateZonePolicyRequest{MaxChanges: new(uint32(100000)), MaxRecords: new(uint32(200)), MaxOctets: new(uint32(100000))})
+	alice, bob := controltest.Person("egi/alice"), controltest.Person("egi/bob")
+	begin := setUpRecord(s, s.Admin(), "x.vo.example.org", "begin")
+	s.HostOf(alice, "mine.vo.example.org")
+	s.HostOf(bob, "bobs.vo.example.org")
 	for i := range 30 { // more than sockets and windows of HTTP/2 keep
 		var many []string
 		for j := range 200 {
 			many = append(many, fmt.Sprintf("%d-%d-%s", i, j, strings.Repeat("x", 200)))
 		}
-		if err := s.setBy(alice, "mine.vo.example.org", "TXT", many...); err != nil {
+		if err := s.SetBy(alice, "mine.vo.example.org", "TXT", many...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 8 {
 		ctx, cancel := context.WithCancel(alice)
 		t.Cleanup(cancel)
-		if _, err := pb.NewWatchServiceClient(s.conn).Watch(ctx, &pb.WatchRequest{Fqdn: "mine.vo.example.org", FromRevision: begin}); err != nil {
+		if _, err := pb.NewWatchServiceClient(s.Conn).Watch(ctx, &pb.WatchRequest{Fqdn: "mine.vo.example.org", FromRevision: begin}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	waitUntil(t, "all are there", func() bool { return s.counted("signpost_watch_streams") == 8 })
-	own, err := grpc.NewClient(strings.TrimPrefix(s.url, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	controltest.WaitUntil(t, "all are there", func() bool { return counted(s, "signpost_watch_streams") == 8 })
+	own, err := grpc.NewClient(strings.TrimPrefix(s.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { own.Close() })
 	bobs := *s
-	bobs.conn = own
-	w := bobs.watch(bob, &pb.WatchRequest{Fqdn: "bobs.vo.example.org", FromRevision: begin, Kinds: []string{"host"}})
-	w.want("host created vo.example.org bobs.vo.example.org  = ")
+	bobs.Conn = own
+	w := bobs.Watch(bob, &pb.WatchRequest{Fqdn: "bobs.vo.example.org", FromRevision: begin, Kinds: []string{"host"}})
+	w.Want("host created vo.example.org bobs.vo.example.org  = ")
 }

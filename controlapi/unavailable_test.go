@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	"signpost/internal/access"
 	"signpost/internal/model"
 	"signpost/internal/store"
@@ -22,21 +23,21 @@ func TestWithoutEtcdTheAnswerIsUnavailableNeverNo(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lost.Close() })
-	s := start(t, func(c *controlapi.Config) { c.Store = lost })
+	s := controltest.Start(t, func(c *controlapi.Config) { c.Store = lost })
 	secret := access.NewHostSecret()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		in := &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}}
-		_, err := s.hosts.SetAddresses(as("www.vo.example.org", secret), in)
-		wantErr(t, err, codes.Unavailable, "")
+		_, err := s.Hosts.SetAddresses(controltest.As("www.vo.example.org", secret), in)
+		controltest.WantErr(t, err, codes.Unavailable, "")
 	})
 	wg.Go(func() {
-		if err := s.service.Ready(context.Background()); model.KindOf(err) != model.Unavailable {
+		if err := s.Service.Ready(context.Background()); model.KindOf(err) != model.Unavailable {
 			t.Error(err)
 		}
 	})
 	wg.Wait()
-	if code, _ := s.call("GET", "/healthz", "", ""); code != http.StatusOK {
+	if code, _ := s.Call("GET", "/healthz", "", ""); code != http.StatusOK {
 		t.Errorf("/healthz: %d", code)
 	}
 }

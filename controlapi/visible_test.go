@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"signpost/controlapi"
+	"signpost/controlapi/controltest"
 	pb "signpost/proto/signpost/v1"
 )
 
@@ -41,12 +42,12 @@ func nameServer(t *testing.T) (string, *atomic.Uint32) {
 func TestAChangeWaitsUntilItIsVisible(t *testing.T) {
 	addr1, serial1 := nameServer(t)
 	addr2, serial2 := nameServer(t)
-	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr1, addr2} })
-	z := s.zone("vo.example.org")
+	s := controltest.Start(t, func(c *controlapi.Config) { c.NameServers = []string{addr1, addr2} })
+	z := s.Zone("vo.example.org")
 	serial1.Store(z.Serial)
 	serial2.Store(z.Serial + 1<<30) // ahead of whatever comes
-	wait := s.admin("wait", "visible", "wait-timeout", "2s")
-	out, err := s.hosts.CreateHost(wait, &pb.CreateHostRequest{Fqdn: "www.vo.example.org"})
+	wait := s.Admin("wait", "visible", "wait-timeout", "2s")
+	out, err := s.Hosts.CreateHost(wait, &pb.CreateHostRequest{Fqdn: "www.vo.example.org"})
 	if err != nil || len(out.Change.Visibility) != 2 {
 		t.Fatal(out, err)
 	}
@@ -59,7 +60,7 @@ func TestAChangeWaitsUntilItIsVisible(t *testing.T) {
 	serial2.Store(z.Serial)
 	done := make(chan *pb.Change)
 	go func() {
-		out, err := s.hosts.SetAddresses(s.admin("wait", "visible"), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}})
+		out, err := s.Hosts.SetAddresses(s.Admin("wait", "visible"), &pb.SetAddressesRequest{Fqdn: "www.vo.example.org", Addresses: []string{"192.0.2.1"}})
 		if err != nil {
 			t.Error(err)
 		}
@@ -81,35 +82,35 @@ func TestAChangeWaitsUntilItIsVisible(t *testing.T) {
 
 func TestAChangeThatDNSDoesNotShowIsNotWaitedFor(t *testing.T) {
 	addr, _ := nameServer(t)
-	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
-	s.zone("vo.example.org")
-	s.host("www.vo.example.org", "192.0.2.1")
-	wait := s.admin("wait", "visible", "request-id", "one")
+	s := controltest.Start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
+	s.Zone("vo.example.org")
+	s.Host("www.vo.example.org", "192.0.2.1")
+	wait := s.Admin("wait", "visible", "request-id", "one")
 	in := &pb.UpdateHostRequest{Fqdn: "www.vo.example.org", Comment: proto.String("new")}
 	for range 2 { // repeated, too
-		out, err := s.hosts.UpdateHost(wait, in)
+		out, err := s.Hosts.UpdateHost(wait, in)
 		if err != nil || !out.Change.Changed || len(out.Change.Visibility) != 0 {
 			t.Error(out, err)
 		}
 	}
-	if out, err := s.zones.DeleteZone(s.admin("wait", "visible"), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}); err != nil || out.Change.Visibility[0].State != "visible" {
+	if out, err := s.Zones.DeleteZone(s.Admin("wait", "visible"), &pb.DeleteZoneRequest{Name: "vo.example.org", Force: true}); err != nil || out.Change.Visibility[0].State != "visible" {
 		t.Error("a name server that refuses the zone still serves it", out, err)
 	}
 }
 
 func TestNameServersWithoutAddressesInOurDataAreNotAsked(t *testing.T) {
-	s := start(t)
-	out, err := s.zones.CreateZone(s.admin("wait", "visible"), &pb.CreateZoneRequest{Name: "vo.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
+	s := controltest.Start(t)
+	out, err := s.Zones.CreateZone(s.Admin("wait", "visible"), &pb.CreateZoneRequest{Name: "vo.example.org", NameServers: []*pb.NameServer{{Name: "ns.example.net"}}})
 	if err != nil || len(out.Change.Visibility) != 1 || out.Change.Visibility[0].State != "not asked" || out.Change.Visibility[0].Server != "ns.example.net" {
 		t.Error(out, err)
 	}
 }
 
 func TestWhatBadWaitsGet(t *testing.T) {
-	s := start(t)
+	s := controltest.Start(t)
 	for field, ctx := range map[string]struct{ key, value string }{"wait": {"wait", "forever"}, "wait_timeout": {"wait-timeout", "soon"}} {
-		_, err := s.zones.ListZones(s.admin(ctx.key, ctx.value), &pb.ListZonesRequest{})
-		wantErr(t, err, codes.InvalidArgument, field)
+		_, err := s.Zones.ListZones(s.Admin(ctx.key, ctx.value), &pb.ListZonesRequest{})
+		controltest.WantErr(t, err, codes.InvalidArgument, field)
 	}
 	if _, err := controlapi.New(controlapi.Config{NameServers: []string{"nonsense"}}); err == nil {
 		t.Error("a name server without port is accepted")
@@ -118,11 +119,11 @@ func TestWhatBadWaitsGet(t *testing.T) {
 
 func TestStatusTellsWhatANameHoldsAndWhoServesIt(t *testing.T) {
 	addr, serial := nameServer(t)
-	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
-	z := s.zone("vo.example.org")
-	s.host("www.vo.example.org", "192.0.2.1")
+	s := controltest.Start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
+	z := s.Zone("vo.example.org")
+	s.Host("www.vo.example.org", "192.0.2.1")
 	serial.Store(z.Serial)
-	st, err := s.servers.GetStatus(s.admin(), &pb.GetStatusRequest{Fqdn: "www.vo.example.org"})
+	st, err := s.Servers.GetStatus(s.Admin(), &pb.GetStatusRequest{Fqdn: "www.vo.example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestStatusTellsWhatANameHoldsAndWhoServesIt(t *testing.T) {
 		st.Host.GetFqdn() != "www.vo.example.org" || len(st.RecordSets) != 1 || st.NameServers[0].State != "behind" {
 		t.Error(st)
 	}
-	who, err := s.servers.WhoAmI(s.admin(), &pb.WhoAmIRequest{})
+	who, err := s.Servers.WhoAmI(s.Admin(), &pb.WhoAmIRequest{})
 	if err != nil || who.Principal != "admin/first" || who.Kind != "admin" {
 		t.Error(who, err)
 	}
@@ -139,18 +140,18 @@ func TestStatusTellsWhatANameHoldsAndWhoServesIt(t *testing.T) {
 // The change is made: its caller is told so, also by a service that stops.
 func TestAStopEndsTheWaitAndNotTheAnswer(t *testing.T) {
 	addr, serial := nameServer(t)
-	s := start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
-	serial.Store(s.zone("vo.example.org").Serial)
+	s := controltest.Start(t, func(c *controlapi.Config) { c.NameServers = []string{addr} })
+	serial.Store(s.Zone("vo.example.org").Serial)
 	done := make(chan error, 1)
 	go func() {
-		out, err := s.hosts.CreateHost(s.admin("wait", "visible"), &pb.CreateHostRequest{Fqdn: "www.vo.example.org"})
+		out, err := s.Hosts.CreateHost(s.Admin("wait", "visible"), &pb.CreateHostRequest{Fqdn: "www.vo.example.org"})
 		if err == nil && (out.Secret == "" || len(out.Change.Visibility) != 1 || out.Change.Visibility[0].State != "behind") {
 			t.Errorf("%v", out)
 		}
 		done <- err
 	}()
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(time.Millisecond) { // until it is made, and so waited for
-		if _, err := s.hosts.GetHost(s.admin(), &pb.GetHostRequest{Fqdn: "www.vo.example.org"}); err == nil {
+		if _, err := s.Hosts.GetHost(s.Admin(), &pb.GetHostRequest{Fqdn: "www.vo.example.org"}); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -158,7 +159,7 @@ func TestAStopEndsTheWaitAndNotTheAnswer(t *testing.T) {
 		}
 	}
 	stopped := time.Now()
-	s.service.EndStreams()
+	s.Service.EndStreams()
 	if err := <-done; err != nil || time.Since(stopped) > 8*time.Second { // by itself it ends after ten
 		t.Errorf("answered after %s: %v", time.Since(stopped), err)
 	}

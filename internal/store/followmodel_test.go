@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +16,6 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"pgregory.net/rapid"
 
-	"signpost/internal/model"
 	"signpost/internal/store/localetcd"
 )
 
@@ -228,82 +225,6 @@ func (d *drill) commit(rt *rapid.T, marked bool, ops ...clientv3.Op) {
 	e.states = append(e.states, state{rev: rev, acked: time.Now(), marked: marked, keys: keys})
 }
 
-var zones = []model.Name{exampleOrg, "example.net."}
-
-// draws is some changes of different keys, of few, with few values, so that
-// histories that part often make the same ones.
-func (d *drill) draws(rt *rapid.T) (ops []clientv3.Op) {
-	k := d.direct.keys
-	for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, 7), 1, 4, rapid.ID).Draw(rt, "names") {
-		key := k.name(zones[i%2], 1, model.Name(fmt.Sprintf("h%d.", i))+zones[i%2])
-		switch rapid.IntRange(0, 5).Draw(rt, "what") {
-		case 0, 1:
-			ops = append(ops, clientv3.OpDelete(key))
-		case 2:
-			ops = append(ops, clientv3.OpPut(key, "garbage"))
-		case 3:
-			ops = append(ops, clientv3.OpPut(k.zone("example.net."), "garbage"))
-			return ops
-		default:
-			ops = append(ops, clientv3.OpPut(key, string(encodeName(addressed("192.0.2.1", 1)))))
-		}
-	}
-	return ops
-}
-
-func (d *drill) marked(rt *rapid.T) []clientv3.Op {
-	z := d.direct.keys.rev(rapid.SampledFrom(zones).Draw(rt, "zone"))
-	return append(d.draws(rt), clientv3.OpPut(z, newMark()))
-}
-
-func (d *drill) change(rt *rapid.T) { d.commit(rt, true, d.marked(rt)...) }
-
-func (d *drill) burst(rt *rapid.T) {
-	for range rapid.IntRange(2, 30).Draw(rt, "many") {
-		d.change(rt)
-	}
-}
-
-// around is what somebody does with etcdctl.
-func (d *drill) around(rt *rapid.T) { d.commit(rt, false, d.draws(rt)...) }
-
-// elsewhere is a change of what is not followed: of nobody or of the copy only.
-func (d *drill) elsewhere(rt *rapid.T) {
-	k := d.direct.keys
-	key := rapid.SampledFrom([]string{k.audit("1"), k.root + "ctl/thing", k.request("p", "1"), k.dns() + "later/x", k.dns() + "zone/not a name"}).Draw(rt, "key")
-	d.commit(rt, false, clientv3.OpPut(key, rapid.SampledFrom([]string{"1", "2"}).Draw(rt, "value")))
-}
-
-func (d *drill) compact(rt *rapid.T) {
-	head := d.now().head().rev
-	if head <= d.compacted {
-		rt.Skip("nothing to compact")
-	}
-	rev := rapid.Int64Range(d.compacted+1, head).Draw(rt, "revision")
-	if head-d.compacted > 3 && rapid.Bool().Draw(rt, "all") {
-		rev = head
-	}
-	if _, err := d.direct.client.Compact(context.Background(), rev); err != nil {
-		rt.Fatal(err)
-	}
-	d.compacted = rev
-}
-
-func (d *drill) line(rt *rapid.T) {
-	l := d.lines[rapid.IntRange(0, len(d.lines)-1).Draw(rt, "line")]
-	switch rapid.SampledFrom([]string{"well", "frozen", "cut", "cut for a moment"}).Draw(rt, "is") {
-	case "well":
-		l.set(false, false)
-	case "frozen":
-		l.set(true, false)
-	case "cut":
-		l.set(false, true)
-	default:
-		l.set(false, true)
-		l.set(false, false)
-	}
-}
-
 // settle mends the lines and waits until both have caught up.
 func (d *drill) settle(rt *rapid.T) {
 	for _, l := range d.lines {
@@ -341,150 +262,4 @@ func (d *drill) copyIsFresh(rt *rapid.T, within time.Duration) bool {
 		d.fail(rt, "a copy of revision %d that should be %d or later: %v", w.rev, head.rev, got)
 	}
 	return true
-}
-
-// followAnew is the restart of a name server: with nothing, with what it had, or
-// with a snapshot of that.
-func (d *drill) followAnew(rt *rapid.T) {
-	d.stopFollow()
-	d.check(rt)
-	s := d.sink
-	switch rapid.SampledFrom([]string{"nothing", "memory", "snapshot"}).Draw(rt, "from") {
-	case "nothing":
-		d.sink, d.follows = &watcherSink{}, watcherModel{epochs: &d.epochs, view: followed}
-	case "snapshot":
-		path := filepath.Join(d.dir, "snapshot")
-		keys := slices.Sorted(maps.Keys(s.held))
-		err := WriteSnapshot(path, Snapshot{DefaultPrefix, s.cluster, s.rev}, func(yield func(model.Change) bool) {
-			for _, k := range keys {
-				if !yield(s.held[k]) {
-					return
-				}
-			}
-		})
-		l, err2 := ReadSnapshot(path, DefaultPrefix)
-		if err := errors.Join(err, err2); err != nil {
-			rt.Fatal(err)
-		}
-		d.sink = &watcherSink{rev: l.Revision, cluster: l.Cluster, held: map[string]model.Change{}}
-		for c, err := range l.All {
-			if err != nil {
-				rt.Fatal(err)
-			}
-			d.sink.held[snapshotKeys.of(c.Key)] = c
-		}
-		if got := d.sink.stateLocked(); !maps.Equal(got, s.stateLocked()) || l.Revision != s.rev {
-			d.fail(rt, "a snapshot of %v came back as %v", s.stateLocked(), got)
-		}
-	}
-	d.startFollow()
-}
-
-func (d *drill) copyAnew(rt *rapid.T) {
-	d.stopCopy()
-	d.startCopy()
-}
-
-func (d *drill) stopped(rt *rapid.T, do func() error) {
-	d.etcd.Stop()
-	if err := errors.Join(do(), d.etcd.Restart()); err != nil {
-		rt.Fatal(err)
-	}
-}
-
-func (d *drill) restartEtcd(rt *rapid.T) { d.stopped(rt, func() error { return nil }) }
-
-func (d *drill) backUp(rt *rapid.T) {
-	d.backups++
-	d.backup = filepath.Join(d.dir, fmt.Sprint("backup", d.backups))
-	d.stopped(rt, func() error { return d.etcd.Backup(d.backup) })
-	d.kept, d.keptCompacted = epoch{states: slices.Clone(d.now().states), from: len(d.epochs) - 1}, d.compacted
-}
-
-// restore puts the backup in etcd's place, and lets it grow, perhaps past what was.
-func (d *drill) restore(rt *rapid.T) {
-	if d.backup == "" {
-		rt.Skip("no backup")
-	}
-	d.letMarksTell(rt)
-	d.replace(rt)
-}
-
-func (d *drill) replace(rt *rapid.T) {
-	bump := rapid.SampledFrom([]int64{0, 0, 1_000_000}).Draw(rt, "bump")
-	lost := max(0, d.now().head().rev-d.kept.head().rev)
-	d.stopped(rt, func() error {
-		next := &epoch{began: time.Now(), states: slices.Clone(d.kept.states), from: d.kept.from, fork: d.kept.head().rev}
-		if bump > 0 {
-			top := next.head()
-			if top.rev > 1 {
-				top.rev += bump
-			} else {
-				top.rev = bump // of nothing: etcd counts from the newest key
-			}
-			next.states = append(next.states, top)
-		}
-		next.base = next.head().rev
-		d.epochs, d.compacted = append(d.epochs, next), d.keptCompacted
-		if bump > 0 {
-			d.compacted = next.head().rev
-		}
-		return d.etcd.Restore(d.backup, bump)
-	})
-	for range rapid.Int64Range(0, min(lost+2, 40)).Draw(rt, "growth") {
-		d.change(rt)
-	}
-}
-
-// letMarksTell makes a change as the control service does and lets it be seen, when
-// what a restore would lose begins with changes that were made around it: a restore
-// can be told from marks only.
-func (d *drill) letMarksTell(rt *rapid.T) {
-	lost := d.now().states[d.now().index(d.kept.head().rev)+1:]
-	if len(lost) > 0 && !lost[0].marked {
-		d.commit(rt, true, d.marked(rt)...)
-		d.settle(rt)
-	}
-}
-
-// restoreWhileReading is a restore that comes between two pages of the whole.
-func (d *drill) restoreWhileReading(rt *rapid.T) {
-	if d.backup == "" {
-		rt.Skip("no backup")
-	}
-	d.letMarksTell(rt)
-	d.stopFollow()
-	d.check(rt)
-	reading, goOn := make(chan struct{}), make(chan struct{})
-	d.sink.onLoad = func() {
-		close(reading)
-		<-goOn
-	}
-	defer close(goOn)
-	d.startFollow()
-	select {
-	case <-reading:
-		d.replace(rt)
-	case <-time.After(200 * time.Millisecond): // there is nothing, or no line
-	}
-}
-
-func (d *drill) otherCluster(rt *rapid.T) {
-	d.stopped(rt, func() error {
-		d.epochs = append(d.epochs, &epoch{began: time.Now(), states: []state{{rev: 1, keys: map[string]string{}}}})
-		d.backup, d.compacted = "", 0
-		addr := d.etcd.Addr()
-		if err := d.etcd.Close(); err != nil {
-			return err
-		}
-		var err error
-		d.etcd, err = localetcd.Start(localetcd.Options{ListenClient: addr, UnsafeNoFsync: true})
-		if err == nil {
-			d.etcd.Stop()
-		}
-		return err
-	})
-	for range rapid.IntRange(0, 5).Draw(rt, "growth") {
-		d.change(rt)
-	}
 }

@@ -1,0 +1,9 @@
+package audit_test
+
+import (
+	"testing"
+
+	"signpost/controlapi/controltest"
+)
+
+func TestMain(m *testing.M) { controltest.Main(m) }
