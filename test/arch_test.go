@@ -95,11 +95,11 @@ var controlMethods = []string{
 
 // directArrows are about what a package itself imports.
 var directArrows = []arrow{
-	{from: "signpost/controlapi/dyndns2", never: []string{storeRoom, accessRoom, etcdClient, callRoom},
-		reason: "a front-end translates and calls the service; who goes around the service goes around Decide"},
-	{from: "signpost/controlapi/egi", never: []string{storeRoom, accessRoom, etcdClient, callRoom},
-		reason: "a front-end translates and calls the service; who goes around the service goes around Decide"},
-	{from: "signpost/controlapi/serve", never: []string{storeRoom, accessRoom, etcdClient, callRoom},
+	{from: "signpost/controlapi/dyndns2", never: append([]string{storeRoom, accessRoom, etcdClient, callRoom}, controlMethods...),
+		reason: "a front-end translates and calls controlapi's service; who goes around the service goes around Decide"},
+	{from: "signpost/controlapi/egi", never: append([]string{storeRoom, accessRoom, etcdClient, callRoom}, controlMethods...),
+		reason: "a front-end translates and calls controlapi's service; who goes around the service goes around Decide"},
+	{from: "signpost/controlapi/serve", never: append([]string{storeRoom, accessRoom, etcdClient, callRoom}, controlMethods...),
 		reason: "the protocols translate and call the service; who goes around the service goes around Decide"},
 	{from: "signpost/controlapi/call", never: controlMethods,
 		reason: "what every call goes through does not depend on what is called"},

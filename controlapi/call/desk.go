@@ -46,14 +46,14 @@ type Config struct {
 // they are written down.
 type Desk struct {
 	Store       *store.Store
-	NameServers visibility.Servers
+	NameServers visibility.Servers // that are asked what they serve
 	users       func(ctx context.Context, token string) (access.Principal, error)
-	Operators   []model.PrincipalName
+	Operators   []model.PrincipalName // people and groups who may do everything
 	Barred      Barred
 	groupMaxAge time.Duration
 	uses        uses
 	Now         func() time.Time
-	Log         *slog.Logger
+	Log         *slog.Logger // never nil
 	audit       *auditlog.File
 	validator   protovalidate.Validator
 	metrics     metrics

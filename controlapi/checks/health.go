@@ -41,7 +41,7 @@ func health(tx *store.Tx, name model.Name, now time.Time) (*pb.Health, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, choice, said, err := endpoints.Now(tx, z, h)
+	all, choice, said, err := endpoints.Standing(tx, z, h)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (s *Service) ListEndpoints(ctx context.Context, in *pb.ListEndpointsRequest
 	}
 	defer c.Done(&err)
 	err = c.ReadHost(in.GetFqdn(), func(tx *store.Tx, z *model.Zone, h store.Named) error {
-		all, _, _, err := Now(tx, z, h)
+		all, _, _, err := Standing(tx, z, h)
 		out = &pb.ListEndpointsResponse{Endpoints: all}
 		return err
 	})
@@ -52,7 +52,7 @@ func (s *Service) GetEndpoint(ctx context.Context, in *pb.GetEndpointRequest) (o
 		if h.Data.Host.Endpoint(in.GetId()) == nil {
 			return noEndpoint(h.Name, in.GetId())
 		}
-		all, _, _, err := Now(tx, z, h)
+		all, _, _, err := Standing(tx, z, h)
 		for _, e := range all {
 			if e.Id == in.GetId() {
 				out = e
@@ -68,8 +68,8 @@ func noEndpoint(host model.Name, id string) error {
 		Hint("signpost endpoint list " + host.Text() + " shows those there are")
 }
 
-// Now is the endpoints of a host as they stand.
-func Now(tx *store.Tx, z *model.Zone, h store.Named) ([]*pb.Endpoint, zone.Choice, *zone.Said, error) {
+// Standing is the endpoints of a host as they stand.
+func Standing(tx *store.Tx, z *model.Zone, h store.Named) ([]*pb.Endpoint, zone.Choice, *zone.Said, error) {
 	choice, said, err := stand.Choose(tx, z, h.Name, h.Data.Host)
 	if err != nil {
 		return nil, choice, nil, err

@@ -126,7 +126,7 @@ func (s *Service) SendHeartbeat(ctx context.Context, in *pb.SendHeartbeatRequest
 		if e = h.Data.Host.Endpoint(in.GetId()); e == nil {
 			return noEndpoint(name, in.GetId())
 		}
-		all, _, _, err := Now(tx, z, h)
+		all, _, _, err := Standing(tx, z, h)
 		if err != nil {
 			return err
 		}
