@@ -50,6 +50,9 @@ type Authority struct {
 	ZoneLimit int
 	// Wait is how long name servers may take to serve a challenge; 0: 20 s.
 	Wait time.Duration
+	// Early is how long an order may take when the certificate that there is would do; 0:
+	// 40 s, as clients give up after a minute.
+	Early time.Duration
 }
 
 // How many orders there may be in a week, and how long one may take.
@@ -60,7 +63,7 @@ const (
 	ordersOfZone     = 50
 	ordersOfZoneOf   = 80 // per cent of what the authority allows
 	orderWithin      = 2 * time.Minute
-	earlyWithin      = 40 * time.Second // of an early one: clients give up after a minute
+	earlyWithin      = 40 * time.Second
 	challengeWait    = 20 * time.Second
 	challengeExpires = time.Hour
 )
@@ -160,7 +163,7 @@ func (s *Service) order(ctx context.Context, c *call.Call, w *wantedCert) (out *
 		out, err = s.place(c, w, order)
 		return out, false, err
 	}
-	failed, err := s.awaitOrder(ctx, by, w.within())
+	failed, err := s.awaitOrder(ctx, by, s.within(w))
 	if err != nil {
 		return nil, false, err
 	}

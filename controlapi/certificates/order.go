@@ -19,7 +19,7 @@ import (
 // place orders a certificate under a hold on that. It goes on when the caller is gone, who
 // may ask again for what comes of it, and ends when the service does.
 func (s *Service) place(c *call.Call, w *wantedCert, order *store.Order) (out *pb.IssueCertificateResponse, err error) {
-	ctx, cancel := context.WithTimeout(order.Context(), w.within())
+	ctx, cancel := context.WithTimeout(order.Context(), s.within(w))
 	defer cancel()
 	defer context.AfterFunc(s.Stopping, cancel)()
 	c.Ctx = ctx
@@ -214,7 +214,7 @@ func (s *Service) refusal(c *call.Call, w *wantedCert, err error) error {
 	switch {
 	case errors.As(err, &f):
 	case errors.Is(err, context.DeadlineExceeded):
-		return e(model.Unavailable, "the certificate authority took longer than "+w.within().String()).Hint("ask again")
+		return e(model.Unavailable, "the certificate authority took longer than "+s.within(w).String()).Hint("ask again")
 	case errors.Is(err, context.Canceled):
 		return e(model.Unavailable, "the order was given up, as this control service is being stopped").Hint("ask again")
 	default:

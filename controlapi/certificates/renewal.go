@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -50,9 +51,9 @@ func (s *Service) keepRenewal(ctx context.Context, zone *model.Zone, host model.
 }
 
 // within is how long an order may take.
-func (w *wantedCert) within() time.Duration {
+func (s *Service) within(w *wantedCert) time.Duration {
 	if w.early != nil {
-		return earlyWithin
+		return cmp.Or(s.authority.Early, earlyWithin)
 	}
 	return orderWithin
 }

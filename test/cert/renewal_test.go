@@ -176,6 +176,7 @@ func TestAnEarlyRenewalThatFails(t *testing.T) {
 // waited for as long as for an order that is needed: the old one is given.
 func TestAnEarlyRenewalThatHangs(t *testing.T) {
 	w := newWorld(t, 1)
+	w.early = 2 * time.Second
 	s := w.control()
 	s.zone("vo.example.org")
 	said := new(renewals)

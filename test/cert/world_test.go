@@ -80,6 +80,7 @@ type world struct {
 	servers []string // name servers, HOST:PORT
 	offset  atomic.Int64
 	wait    time.Duration // for name servers to serve a challenge
+	early   time.Duration // for an order that need not be
 	begun   atomic.Int64  // calls with a person's token
 }
 
@@ -167,7 +168,7 @@ func (w *world) control(change ...func(*controlapi.Config)) *control {
 	c := controlapi.Config{
 		Store: s.store, Now: w.now, NameServers: w.servers, Users: w.people, Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Authority: &controlapi.Authority{
-			ACME: acme.New(acme.Config{Directory: w.ca.Directory, Roots: w.ca.Roots}), Directory: w.ca.Directory, Wait: w.wait,
+			ACME: acme.New(acme.Config{Directory: w.ca.Directory, Roots: w.ca.Roots}), Directory: w.ca.Directory, Wait: w.wait, Early: w.early,
 		},
 	}
 	for _, f := range change {
