@@ -50,6 +50,7 @@ import (
 	"signpost/internal/store"
 	"signpost/internal/store/localetcd"
 	pb "signpost/proto/signpost/v1"
+	"signpost/test/proctest"
 )
 
 // etcd is shared: each test has a prefix of its own.
@@ -256,6 +257,20 @@ func (w *world) txt(fqdn string) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// shows fails the test if the name servers do not come to say just this of the challenge of
+// a host: they hear of what is in etcd a moment later.
+func (w *world) shows(what, fqdn string, want ...string) {
+	w.t.Helper()
+	got := w.txt(fqdn)
+	for deadline := time.Now().Add(proctest.Patience); !slices.Equal(got, want); got = w.txt(fqdn) {
+		if time.Now().After(deadline) {
+			w.t.Errorf("%s: the challenge of %s is %q, want %q", what, fqdn, got, want)
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // nothingLeft fails the test if anything of an order is still in etcd, but counts.
