@@ -126,9 +126,9 @@ func (o *ordering) place(ctx context.Context, certID string) error {
 	}
 	var err error
 	o.order, err = o.client.NewOrder(ctx, o.account, want)
-	if p, ok := problemIn(err); ok && want.Replaces != "" && whyOf(p, false) == Refused {
-		// Replaced already, or not known: what follows a certificate is ours to say, not a
-		// reason to go without one.
+	if p, ok := problemIn(err); ok && want.Replaces != "" && whyOf(p, false) != Limited {
+		// Replaced already, or not known, or it fails over the question: what follows a
+		// certificate is ours to say, not a reason to go without one.
 		want.Replaces = ""
 		o.order, err = o.client.NewOrder(ctx, o.account, want)
 	}

@@ -169,20 +169,33 @@ func TestARenewalSaysWhatItRenews(t *testing.T) {
 		return got
 	}
 	first := order("")
-	before := w.Count(pebbletest.NewOrder)
-	second := order(first.CertID)
-	if n := w.Count(pebbletest.NewOrder) - before; n != 1 {
-		t.Errorf("%d orders for one renewal", n)
+	var second Issued
+	for try := 1; ; try++ { // Pebble may hear of what it has issued a moment after us
+		before := w.Count(pebbletest.NewOrder)
+		second = order(first.CertID)
+		n := w.Count(pebbletest.NewOrder) - before
+		if n == 1 {
+			break
+		}
+		if try == 5 {
+			t.Fatalf("%d orders for one renewal", n)
+		}
+		first = second
 	}
 	if second.CertID == first.CertID {
 		t.Error("two certificates have one ID")
 	}
 	// Whether Pebble knows already that it was replaced or not, there is a certificate.
 	order(first.CertID)
-	before = w.Count(pebbletest.NewOrder)
-	order("AAAA.AAAA")
-	if n := w.Count(pebbletest.NewOrder) - before; n != 2 {
-		t.Errorf("%d orders in place of a certificate that the authority does not know, not one refused and one without", n)
+	for unknown, tries := range map[string]int{
+		"AAAA.AAAA": 1, // malformed
+		first.CertID[:strings.Index(first.CertID, ".")] + ".AQ": 3, // an error of Pebble's own, which the library asks again about
+	} {
+		before := w.Count(pebbletest.NewOrder)
+		order(unknown)
+		if n := w.Count(pebbletest.NewOrder) - before; n != tries+1 {
+			t.Errorf("%d orders in place of %s, which the authority does not know, not %d and one without", n, unknown, tries)
+		}
 	}
 	said, err := w.ours.Renewal(within(t), second.Chain)
 	if err != nil || !said.From.Equal(second.Renewal.From) || !said.To.Equal(second.Renewal.To) {

@@ -101,10 +101,10 @@ func against(up bool) model.Attempt {
 func TestFlappingInTime(t *testing.T) {
 	for _, every := range []time.Duration{time.Second, 5 * time.Second} {
 		for _, period := range []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 3 * time.Minute} {
-			for _, percent := range []time.Duration{10, 50, 90} { // of the period it is up
+			for _, percent := range []int64{10, 50, 90} { // of the period it is up
 				m, f := NewMind(model.Check{}), flaps{}
 				for now := every; now < time.Hour; now += every {
-					f.see(m, against(now%period >= period*percent/100), now)
+					f.see(m, against(int64(now%period) >= int64(period)*percent/100), now)
 				}
 				f.check(t)
 				late := f.changes[min(len(f.changes), searched(f.changes, 30*time.Minute)):]
