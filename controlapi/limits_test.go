@@ -196,6 +196,7 @@ func counted(s *controltest.Server, name string) (n float64) {
 
 // Who asks all the time is told to wait, and nobody else is.
 func TestAPaceOfReads(t *testing.T) {
+	controltest.Bulk(t)
 	s := controltest.Start(t, func(c *controlapi.Config) { c.NameServers = []string{closedPort(t)} })
 	s.Open("vo.example.org")
 	secret := s.Host("www.vo.example.org", "192.0.2.1")
@@ -273,6 +274,7 @@ func TestAPaceOfReads(t *testing.T) {
 // Who tries all the time is told to wait, also when nothing comes of it: refused, failed and
 // changing nothing. What they ask is counted apart.
 func TestAPaceOfWhatChangesNothing(t *testing.T) {
+	controltest.Bulk(t)
 	s := controltest.Start(t)
 	s.Open("vo.example.org")
 	const fqdn = "www.vo.example.org"

@@ -10,6 +10,7 @@ import (
 
 // What somebody sends fills no log: neither one call that is long nor many that fail.
 func TestCallsThatFailDoNotFillTheLog(t *testing.T) {
+	controltest.Bulk(t)
 	s := controltest.Start(t)
 	s.Open("vo.example.org")
 	long := strings.Repeat("ä", 1<<18)

@@ -35,6 +35,7 @@ func newPartAt(t *testing.T, server, etcd string) *cluster {
 // TestTwoEtcdsBehindOneServer is docs/capacity.md's section on several etcds, with real
 // processes: two etcds, a control service for each, one name server.
 func TestTwoEtcdsBehindOneServer(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	server := proctest.Addr(proctest.DNSPort(t))
 	a, b := newPart(t, server), newPart(t, server)
 	dir := t.TempDir()

@@ -54,6 +54,7 @@ func votesAre(status string, checkers int, verdicts []string) error {
 // TestFailover is names that survive their instances and checkers: real monitors of three
 // sites and instances on loopback addresses.
 func TestFailover(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := startPool(t)
 	t.Run("nobody has voted yet", func(t *testing.T) {
 		fqdn, i := p.host(t, "unvoted", failover, "north", "south")

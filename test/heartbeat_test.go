@@ -20,6 +20,7 @@ const beatenWithin = failoverWithin + poolInterval
 // TestHeartbeatsOfAgents is a host whose machines tell by their agents that they are alive,
 // and the monitors of three sites that judge by it.
 func TestHeartbeatsOfAgents(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := startPool(t)
 	p.startMonitors(t)
 	fqdn := "beat." + poolZone

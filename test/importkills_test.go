@@ -49,6 +49,7 @@ type zoneOf struct {
 // one, whole; its claim ends by itself; what it has loaded is swept; and no change that
 // another service has acknowledged meanwhile is lost. `make chaos` does it more often.
 func TestAKilledImportIsWholeOrNotAtAll(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	tr, dir, etcd := processes(t)
 	it := &importTrial{trial: tr, dir: dir, hit: map[string]int{}}
 	if tr.seed = *killsSeed; tr.seed == 0 {

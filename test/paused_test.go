@@ -24,6 +24,7 @@ var writesWhilePaused = flag.Int("paused-writes", 2000, "how much is written whi
 // compacted away. When it goes on it loses no change and no deletion, and never says
 // of a name that is there that it is not.
 func TestANameServerThatWasStoppedCatchesUp(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := &cluster{dir: t.TempDir()}
 	addr := proctest.Addr(proctest.Port(t))
 	c.etcdEndpoints = []string{"http://" + addr}

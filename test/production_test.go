@@ -120,6 +120,7 @@ func (c *cluster) everywhere(t *testing.T, name string, qtype uint16, want ...st
 // TestProduction is the README's production section with faults: three etcd, two
 // signpostd, two coredns, all of them real processes.
 func TestProduction(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := startCluster(t)
 	c.signpost(t, "zone", "create", "vo.example.org", "--ns", "ns1.vo.example.org=192.0.2.53", "--ns", "ns2.vo.example.org=198.51.100.53")
 	secret := strings.TrimSpace(c.signpost(t, "host", "create", "www.vo.example.org", "--ip", "192.0.2.1", "--wait", "--quiet"))

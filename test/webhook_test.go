@@ -130,6 +130,7 @@ func (r *receiver) wait(t *testing.T, n, mostTwice int) {
 // TestAWebhookTellsOnceWhatBecomesOfEndpoints is two control services with one webhook: a
 // real receiver that fails for a while, and the one that tells it killed, then stopped.
 func TestAWebhookTellsOnceWhatBecomesOfEndpoints(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	r := startReceiver(t)
 	server := proctest.Addr(proctest.DNSPort(t))
 	c := newPart(t, server)

@@ -44,6 +44,7 @@ func fillSite(s *controltest.Server, z *model.Zone, from, to int, whole bool) {
 // At most 4,096 endpoints are told of, of at most 10,000 hosts that are looked at; that there
 // are more is one event.
 func TestHowManyEndpointsOneRevisionTellsOf(t *testing.T) {
+	controltest.Bulk(t)
 	s := controltest.Start(t)
 	s.Zone("vo.example.org")
 	var z *model.Zone
@@ -87,6 +88,7 @@ func TestHowManyEndpointsOneRevisionTellsOf(t *testing.T) {
 
 // What many checkers say of many endpoints does not come in messages that no client takes.
 func TestAMessageIsNeverTooLargeForAClient(t *testing.T) {
+	controltest.Bulk(t)
 	s := controltest.Start(t)
 	s.Zone("vo.example.org")
 	var z *model.Zone

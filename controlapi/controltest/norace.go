@@ -1,0 +1,5 @@
+//go:build !race
+
+package controltest
+
+const race = false
