@@ -8,6 +8,6 @@ import "testing"
 func Bulk(t *testing.T) {
 	t.Helper()
 	if race {
-		t.Skip("with the race detector it takes minutes")
+		t.Skip("with the race detector it takes minutes: run it without -race, as make test does")
 	}
 }

@@ -200,7 +200,7 @@ func Matches(pattern, text string) bool {
 // Check says whether a policy can be kept. Errors are of kind Invalid and name the field.
 func (p *ZonePolicy) Check() error {
 	bad := func(field, what, why, hint string) error {
-		return E(Invalid, "check who may register", what).In(field).Because(why).Hint(hint)
+		return E(Invalid, "check what a zone allows", what).In(field).Because(why).Hint(hint)
 	}
 	for field, n := range map[string]int{"admins": len(p.Admins), "groups": len(p.Groups), "reserved": len(p.Reserved)} {
 		if n > maxListed {

@@ -135,24 +135,34 @@ func TestTheAuthorityWantsItRenewedEarlier(t *testing.T) {
 	w.nothingLeft()
 }
 
-// An authority that wants a certificate renewed early, and then does not do it, costs
-// nobody the one that there is, nor all orders of the week.
-func TestAnEarlyRenewalThatFails(t *testing.T) {
-	w := newWorld(t, 1)
-	s := w.control()
+// wantedEarly is a host's certificate that the authority wants renewed now, and then answers
+// no order but as it is told here.
+func (w *world) wantedEarly(order func(http.ResponseWriter, *http.Request)) (s *control, in *pb.IssueCertificateRequest, cert *pb.Certificate) {
+	w.t.Helper()
+	s = w.control()
 	s.zone("vo.example.org")
 	said := new(renewals)
 	w.ca.Intercept(said.answer)
-	in, cert := s.issued("web.vo.example.org")
+	in, cert = s.issued("web.vo.example.org")
 	said.say(time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour))
 	w.offset.Store(int64(7 * time.Hour))
 	w.ca.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, pebbletest.NewOrder) {
 			return said.answer(rw, r)
 		}
+		order(rw, r)
+		return true
+	})
+	return s, in, cert
+}
+
+// An authority that wants a certificate renewed early, and then does not do it, costs
+// nobody the one that there is, nor all orders of the week.
+func TestAnEarlyRenewalThatFails(t *testing.T) {
+	w := newWorld(t, 1)
+	s, in, cert := w.wantedEarly(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Replay-Nonce", "AAAA")
 		pebbletest.Refuse(rw, 429, "rateLimited", "too many certificates")
-		return true
 	})
 	for i := range 12 { // days, an attempt each
 		for range 2 {
@@ -177,19 +187,8 @@ func TestAnEarlyRenewalThatFails(t *testing.T) {
 func TestAnEarlyRenewalThatHangs(t *testing.T) {
 	w := newWorld(t, 1)
 	w.early = 2 * time.Second
-	s := w.control()
-	s.zone("vo.example.org")
-	said := new(renewals)
-	w.ca.Intercept(said.answer)
-	in, cert := s.issued("web.vo.example.org")
-	said.say(time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour))
-	w.offset.Store(int64(7 * time.Hour))
-	w.ca.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasPrefix(r.URL.Path, pebbletest.NewOrder) {
-			return said.answer(rw, r)
-		}
+	s, in, cert := w.wantedEarly(func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
-		return true
 	})
 	out, err := s.certs.IssueCertificate(s.person("egi/alice"), in)
 	if err != nil || out.Change.Changed || out.Certificate.Chain != cert.Chain {

@@ -48,7 +48,7 @@ func Start(t testing.TB, dir, name, program string, args ...string) *Proc {
 func Run(t testing.TB, dir, name, path string, args ...string) *Proc {
 	t.Helper()
 	if race {
-		t.Skip("started programs have no race detector")
+		t.Skip("started programs have no race detector: run it without -race, as make test does")
 	}
 	p := &Proc{Name: name, t: t, dir: dir, args: append([]string{path}, args...), log: filepath.Join(dir, name+".log")}
 	p.Restart()
